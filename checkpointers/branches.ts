@@ -1,0 +1,142 @@
+/**
+ * Which pending writes went into which child.
+ *
+ * Several loops may start from one checkpoint: a run and its replays, `updateState`, concurrent runs.
+ * Each leaves its writes there and then a child checkpoint; LangGraph's contract does not say whose
+ * are whose, and a `DeltaChannel` that is read through a fork needs to know. So writes carry a branch:
+ *
+ *   0      the main flow: writes on a checkpoint by the loop that made it, or by one that resumed it
+ *   else   a number of its own for each loop that came later; later loops have larger numbers
+ *
+ * and each child remembers the branches of its parent that it consumed (null stands for branch 0).
+ * A loop is recognised by an object that LangGraph hands along with every call of it: its config's
+ * metadata, or for `updateState` the config itself.
+ */
+
+import { uuid5 } from "@langchain/langgraph-checkpoint";
+import type { RunnableConfig } from "@langchain/core/runnables";
+import type { Clock } from "../src/clock.ts";
+import type { FoundWrite } from "./dialect.ts";
+
+/** The task that LangGraph uses for writes that no task made: input, resume values. */
+export const NULL_TASK_ID = "00000000-0000-0000-0000-000000000000";
+
+const NULL_TASK_KEY = Buffer.from(NULL_TASK_ID);
+
+/** Keys for a namespace of a thread, and for a checkpoint within a thread. */
+export function namespacePlace(threadId: string, ns: string): string {
+  return `${threadId.length}:${threadId}${ns}`;
+}
+export function checkpointPlace(ns: string, checkpointId: string): string {
+  return `${ns.length}:${ns}${checkpointId}`;
+}
+
+interface Start {
+  /** Branches whose writes the loop found there and goes on from. */
+  found: ReadonlySet<number>;
+  /** The loop's own branch there, once it wrote. */
+  own: number | undefined;
+  /** Asked for by id: it runs everything anew and takes nothing of what it found. */
+  explicit: boolean;
+  /** Writes of `updateState` so far, by task: it uses one task id for several updates. */
+  updates: Map<string, number>;
+}
+
+export class Branches {
+  readonly #clock: Clock;
+  readonly #starts = new WeakMap<object, Map<string, Start>>();
+  /** How the latest read of a namespace was asked for; `updateState` reads, then writes. */
+  readonly #lastRead = new Map<string, Start>();
+  #latest = 0;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** A loop, or `updateState`, read this checkpoint to start from it. */
+  read(config: RunnableConfig, place: string, checkpoint: string, explicit: boolean, writes: readonly FoundWrite[]): void {
+    const start: Start = {
+      found: new Set(writes.map((write) => write.branch)),
+      own: undefined,
+      explicit,
+      updates: new Map(),
+    };
+    this.#startsOf(config).set(checkpoint, start);
+    this.#lastRead.delete(place);
+    this.#lastRead.set(place, start);
+    if (this.#lastRead.size > 1_000) {
+      const [oldest] = this.#lastRead.keys();
+      if (oldest !== undefined) this.#lastRead.delete(oldest);
+    }
+  }
+
+  /** The branch, and the first index, for writes of a task on a checkpoint. */
+  forWrites(
+    config: RunnableConfig,
+    place: string,
+    checkpoint: string,
+    checkpointId: string,
+    taskId: string,
+    count: number,
+  ): { branch: number; firstIndex: number } {
+    const starts = this.#startsOf(config);
+    let start = starts.get(checkpoint);
+    const isUpdate = taskId === uuid5("__interrupt__", checkpointId);
+    if (isUpdate && (start === undefined || start.own === undefined)) {
+      const last = this.#lastRead.get(place);
+      start = {
+        found: last?.found ?? new Set(),
+        own: this.#next(),
+        explicit: last?.explicit ?? false,
+        updates: new Map(),
+      };
+      starts.set(checkpoint, start);
+    }
+    if (start === undefined) return { branch: 0, firstIndex: 0 };
+    start.own ??= start.explicit || start.found.size === 0 ? this.#next() : Math.min(...start.found);
+    if (!isUpdate) return { branch: start.own, firstIndex: 0 };
+    const firstIndex = start.updates.get(taskId) ?? 0;
+    start.updates.set(taskId, firstIndex + count);
+    return { branch: start.own, firstIndex };
+  }
+
+  /** What a child, put by this loop, consumed of its parent. */
+  consumed(config: RunnableConfig, parent: string): readonly number[] | null {
+    const start = this.#startsOf(config).get(parent);
+    if (start === undefined) return null;
+    const consumed = new Set<number>(start.explicit ? [] : start.found);
+    if (start.own !== undefined) consumed.add(start.own);
+    return consumed.size === 1 && consumed.has(0) ? null : [...consumed].sort((a, b) => a - b);
+  }
+
+  #startsOf(config: RunnableConfig): Map<string, Start> {
+    const loop: object = config.metadata ?? config;
+    let starts = this.#starts.get(loop);
+    if (starts === undefined) {
+      starts = new Map();
+      this.#starts.set(loop, starts);
+    }
+    return starts;
+  }
+
+  /** Grows with time also across processes; unique within one. */
+  #next(): number {
+    this.#latest = Math.max(this.#latest + 1, this.#clock.now() * 1_000);
+    return this.#latest;
+  }
+}
+
+/**
+ * One write for each task and index: the first one stays (a task's result is never replaced), except
+ * for special channels and for writes without a task, where the latest counts.
+ */
+export function visibleWrites<W extends FoundWrite>(writes: readonly W[]): W[] {
+  const visible: W[] = [];
+  for (const write of writes) {
+    const last = visible.at(-1);
+    const same = last !== undefined && last.idx === write.idx && Buffer.compare(last.task, write.task) === 0;
+    if (!same) visible.push(write);
+    else if (write.idx < 0 || NULL_TASK_KEY.equals(write.task)) visible[visible.length - 1] = write;
+  }
+  return visible;
+}

@@ -1,0 +1,94 @@
+/**
+ * What a `DeltaChannel` is rebuilt from: the writes along a checkpoint's ancestors, down to the
+ * nearest stored value. A recursive query finds the line, one more its writes, whatever its length.
+ *
+ * Of each ancestor only those writes count that its child on this line consumed (branches.ts), which
+ * is what makes forks right.
+ */
+
+import type { CheckpointPendingWrite, DeltaChannelHistory } from "@langchain/langgraph-checkpoint";
+import { idOf, keyOf } from "../src/ids.ts";
+import { visibleWrites } from "./branches.ts";
+import type { Target } from "./config.ts";
+import type { Ancestor } from "./dialect.ts";
+import { Decoder } from "./encoding/decode.ts";
+import { decodeWrites, readWrites } from "./loaded.ts";
+import type { SaverParts } from "./parts.ts";
+import type { ThreadState } from "./thread-state.ts";
+import { VersionReader } from "./version-reader.ts";
+
+/** Ancestors read at a time; LangGraph stores a snapshot every 1,000 supersteps unless told otherwise. */
+const PAGE = 1_024;
+
+export async function deltaChannelHistory(
+  { dialect, cells, types }: SaverParts,
+  state: ThreadState,
+  target: Target,
+  channels: readonly string[],
+): Promise<Record<string, DeltaChannelHistory>> {
+  const result: Record<string, DeltaChannelHistory> = {};
+  for (const channel of channels) result[channel] = { writes: [] };
+  const thread = channels.length === 0 ? undefined : await dialect.findThread(state.key);
+  if (thread === undefined) return result;
+  state.bind(thread);
+
+  const ns = keyOf(target.ns);
+  const keys = channels.map(keyOf);
+  const stored = new Map<number, string>();
+  for (const { id, channel } of await dialect.versionsOfChannels(thread.id, keys)) {
+    const name = channels.find((_, i) => Buffer.compare(keys[i] as Uint8Array, channel) === 0);
+    stored.set(id, name ?? (idOf(channel) as string));
+  }
+
+  // The line, as far as some channel has no stored value yet, and where each channel's is.
+  const line: Ancestor[] = [];
+  const seeds = new Map<string, { depth: number; version: number }>();
+  let from =
+    target.checkpointId === undefined
+      ? (await dialect.readCheckpoint(state.key, ns, undefined))?.checkpoint.id
+      : keyOf(target.checkpointId);
+  while (from !== undefined && seeds.size < channels.length) {
+    const page: Ancestor[] = await dialect.readAncestors(thread.id, ns, from, PAGE);
+    for (const ancestor of page) {
+      if (seeds.size === channels.length) break;
+      for (const version of ancestor.manifest) {
+        const channel = stored.get(version);
+        if (channel !== undefined && !seeds.has(channel)) seeds.set(channel, { depth: line.length, version });
+      }
+      line.push(ancestor);
+    }
+    from = page.length === PAGE ? page.at(-1)?.id : undefined;
+  }
+
+  const rows = await dialect.readWrites(
+    thread.id,
+    ns,
+    line.map(({ id }) => id),
+    keys,
+  );
+  const reader = new VersionReader(dialect, cells, thread.id, state.payloads, state.versionsById());
+  await reader.load([
+    ...[...seeds.values()].map(({ version }) => version),
+    ...rows.flatMap(({ base }) => (base === null ? [] : [base])),
+  ]);
+  const byCheckpoint = Map.groupBy(rows, (row) => Buffer.from(row.checkpoint).toString("latin1"));
+  const decoder = new Decoder(types);
+  for (let depth = line.length - 1; depth >= 0; depth -= 1) {
+    const { id, consumed } = line[depth] as Ancestor;
+    const branches = new Set(consumed ?? [0]);
+    const taken = (byCheckpoint.get(Buffer.from(id).toString("latin1")) ?? []).filter((write) =>
+      branches.has(write.branch),
+    );
+    const writes = decodeWrites(await readWrites(reader, cells, visibleWrites(taken)), decoder);
+    for (const write of writes) {
+      // The writes on the checkpoint that holds the value come after it, and count.
+      const seed = seeds.get(write[1]);
+      if (seed === undefined || depth <= seed.depth) result[write[1]]?.writes.push(write satisfies CheckpointPendingWrite);
+    }
+  }
+  for (const [channel, { version }] of seeds) {
+    const history = result[channel];
+    if (history !== undefined) history.seed = decoder.decode(reader.version(version).tree);
+  }
+  return result;
+}

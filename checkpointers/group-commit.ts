@@ -1,0 +1,152 @@
+/**
+ * One commit for everything that waits: operations that are queued while a commit is under way share
+ * the next one.
+ *
+ * States: idle -> scheduled (a `setImmediate`, so that a task's writes and the checkpoint that takes
+ * them go together) -> committing -> scheduled or idle.
+ *
+ * Invariants
+ *   G1  Operations of a thread reach the database in the order in which they were queued.
+ *   G2  A batch is written whole or not at all; if it fails it is tried again member by member, so
+ *       that one bad member fails alone.
+ *   G3  What builds on a failed operation of its thread is built whole, relying on nothing.
+ */
+
+import { ThreadGoneError } from "../src/errors.ts";
+import type { Batch, Dialect } from "./dialect.ts";
+import type { Operation } from "./operations.ts";
+
+/** A statement's size has limits; what waits beyond this goes into the next commit. */
+const MAX_BATCH = 512;
+
+/** Version ids are drawn from the database in blocks. */
+const ID_BLOCK = 1_024;
+
+export class GroupCommit {
+  readonly #dialect: Dialect;
+  /** Finds or makes the row of an operation's thread. */
+  readonly #bind: (operation: Operation) => Promise<void>;
+  #queue: Operation[] = [];
+  #running: Promise<void> | undefined;
+  #nextId = 0;
+  #idsLeft = 0;
+
+  constructor(dialect: Dialect, bind: (operation: Operation) => Promise<void>) {
+    this.#dialect = dialect;
+    this.#bind = bind;
+  }
+
+  /** Queues an operation; settles when it is durable, or failed. */
+  add(operation: Operation): Promise<void> {
+    operation.state.pending += 1;
+    this.#queue.push(operation);
+    this.#running ??= this.#run();
+    return operation.promise;
+  }
+
+  /** Settles when nothing is queued any more. */
+  async drain(): Promise<void> {
+    while (this.#running !== undefined) await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      setImmediate(resolve);
+    });
+    while (this.#queue.length > 0) {
+      const batch = this.#queue.splice(0, MAX_BATCH);
+      await this.#flush(batch);
+      if (this.#queue.length > 0) {
+        await new Promise<void>((resolve) => {
+          setImmediate(resolve);
+        });
+      }
+    }
+    this.#running = undefined;
+  }
+
+  async #flush(operations: readonly Operation[]): Promise<void> {
+    try {
+      const left = await this.#commit(operations);
+      for (const operation of operations) {
+        const thread = operation.state.row?.id;
+        if (thread === undefined || !left.has(thread)) settle(operation);
+        else await this.#store(operation, true);
+      }
+    } catch (error) {
+      if (operations.length === 1) fail(operations[0] as Operation, error);
+      else for (const operation of operations) await this.#store(operation, false);
+    }
+  }
+
+  /** Stores one operation by itself. @param refused its thread was not as its writer knew it */
+  async #store(operation: Operation, refused: boolean): Promise<void> {
+    const { state } = operation;
+    try {
+      let again = refused;
+      for (let attempt = 1; again || attempt === 1; attempt += 1) {
+        if (attempt > 3) {
+          throw new ThreadGoneError(
+            state.threadId,
+            `Thread "${state.threadId}" was deleted or pruned again and again while it was written to.`,
+          );
+        }
+        // Deleted, or thinned out by another process: the next attempt stores all it is made of.
+        if (again) state.forget();
+        again = (await this.#commit([operation])).size > 0;
+      }
+      settle(operation);
+    } catch (error) {
+      fail(operation, error);
+    }
+  }
+
+  async #commit(operations: readonly Operation[]): Promise<ReadonlySet<number>> {
+    let ids = 0;
+    for (const operation of operations) {
+      if (operation.state.row === undefined) await this.#bind(operation);
+      operation.renew();
+      if (operation.sealed !== undefined) await operation.sealed;
+      ids += operation.versionCount;
+    }
+    if (ids > this.#idsLeft) {
+      const count = Math.max(ids, ID_BLOCK);
+      this.#nextId = await this.#dialect.reserveVersions(count);
+      this.#idsLeft = count;
+    }
+    const batch: Batch = { threads: [], versions: [], payloads: [], checkpoints: [], writes: [] };
+    for (const operation of operations) {
+      operation.addTo(batch, () => {
+        this.#idsLeft -= 1;
+        return this.#nextId++;
+      });
+    }
+    return this.#dialect.commit(oncePerThread(batch));
+  }
+}
+
+/** One entry for each thread: its row is locked, and its revision raised, once. */
+function oncePerThread(batch: Batch): Batch {
+  const threads = new Map<number, Batch["threads"][number]>();
+  for (const thread of batch.threads) {
+    const known = threads.get(thread.id);
+    if (known === undefined) threads.set(thread.id, thread);
+    else {
+      known.updatedAt = Math.max(known.updatedAt, thread.updatedAt);
+      known.metadata = thread.metadata ?? known.metadata;
+    }
+  }
+  return { ...batch, threads: [...threads.values()].sort((a, b) => a.id - b.id) };
+}
+
+function settle(operation: Operation): void {
+  operation.state.pending -= 1;
+  operation.resolve();
+}
+
+function fail(operation: Operation, error: unknown): void {
+  operation.undo();
+  operation.state.forget();
+  operation.state.pending -= 1;
+  operation.reject(error);
+}

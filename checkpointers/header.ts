@@ -1,0 +1,109 @@
+/**
+ * A checkpoint's header: everything of it but the channels' values. One small JSON text.
+ *
+ * Channel versions repeat (all channels of a superstep share one, and `versions_seen` repeats them),
+ * so they are listed once and referred to by position.
+ */
+
+import type { ChannelVersions, Checkpoint, CheckpointMetadata } from "@langchain/langgraph-checkpoint";
+import { CorruptDataError } from "../src/errors.ts";
+import { isLongId } from "../src/ids.ts";
+import { Decoder } from "./encoding/decode.ts";
+import { encode } from "./encoding/encode.ts";
+import { setOwn, type Node } from "./encoding/tree.ts";
+import type { StoredType } from "./encoding/types.ts";
+
+type VersionId = string | number;
+
+/** Its stored form; `d` lists the versions that `c` and `s` point into. */
+interface HeaderForm {
+  v: number;
+  t: string;
+  d: VersionId[];
+  c: Record<string, number>;
+  s: Record<string, Record<string, number>>;
+  m: Node;
+  /** Ids that are too long for their key columns. */
+  l?: LongIds;
+}
+
+interface LongIds {
+  id?: string;
+  parent?: string;
+  ns?: string;
+}
+
+export interface Header {
+  checkpoint: Omit<Checkpoint, "id" | "channel_values">;
+  metadata: CheckpointMetadata;
+  long: LongIds;
+}
+
+/** @throws {UnserializableError} the metadata holds something that cannot be stored faithfully */
+export function encodeHeader(
+  checkpoint: Checkpoint,
+  metadata: CheckpointMetadata,
+  ids: { parent: string | undefined; ns: string },
+  types: readonly StoredType[],
+): string {
+  const positions = new Map<VersionId, number>();
+  const position = (version: VersionId): number => {
+    let at = positions.get(version);
+    if (at === undefined) {
+      at = positions.size;
+      positions.set(version, at);
+    }
+    return at;
+  };
+  const point = (versions: ChannelVersions): Record<string, number> => {
+    const pointers: Record<string, number> = {};
+    for (const channel of Object.keys(versions)) setOwn(pointers, channel, position(versions[channel] as VersionId));
+    return pointers;
+  };
+  const c = point(checkpoint.channel_versions);
+  const s: HeaderForm["s"] = {};
+  for (const node of Object.keys(checkpoint.versions_seen ?? {})) {
+    setOwn(s, node, point(checkpoint.versions_seen[node] ?? {}));
+  }
+  const long: LongIds = {};
+  if (isLongId(checkpoint.id)) long.id = checkpoint.id;
+  if (ids.parent !== undefined && isLongId(ids.parent)) long.parent = ids.parent;
+  if (isLongId(ids.ns)) long.ns = ids.ns;
+  const form: HeaderForm = {
+    v: checkpoint.v,
+    t: checkpoint.ts,
+    d: [...positions.keys()],
+    c,
+    s,
+    m: encode(metadata, undefined, { channel: "metadata", payloads: undefined, types }),
+    ...(Object.keys(long).length > 0 ? { l: long } : {}),
+  };
+  return JSON.stringify(form);
+}
+
+/** @throws {CorruptDataError} not a header */
+export function decodeHeader(stored: unknown, types: readonly StoredType[]): Header {
+  const form = stored as HeaderForm;
+  if (typeof form !== "object" || form === null || !Array.isArray(form.d) || typeof form.c !== "object") {
+    throw new CorruptDataError("A stored checkpoint header is damaged.");
+  }
+  const versions = (pointers: Record<string, number>): Record<string, VersionId> => {
+    const found: Record<string, VersionId> = {};
+    for (const channel of Object.keys(pointers)) {
+      setOwn(found, channel, form.d[pointers[channel] as number]);
+    }
+    return found;
+  };
+  const seen: Record<string, Record<string, VersionId>> = {};
+  for (const node of Object.keys(form.s)) setOwn(seen, node, versions(form.s[node] as Record<string, number>));
+  return {
+    checkpoint: {
+      v: form.v,
+      ts: form.t,
+      channel_versions: versions(form.c),
+      versions_seen: seen,
+    },
+    metadata: new Decoder(types).decode(form.m) as CheckpointMetadata,
+    long: form.l ?? {},
+  };
+}

@@ -1,0 +1,177 @@
+/**
+ * `list`: a thread's checkpoints, newest first, as a stream.
+ *
+ * Rows come in pages, and of each page only the chains that its checkpoints are on are held, so
+ * memory does not grow with the number of checkpoints. Each element of a state is decoded once for
+ * the whole listing: the states of one listing share their inner objects, never the saver's own.
+ */
+
+import type { CheckpointListOptions, CheckpointTuple } from "@langchain/langgraph-checkpoint";
+import type { RunnableConfig } from "@langchain/core/runnables";
+import { InvalidInputError } from "../src/errors.ts";
+import { idOf, keyOf } from "../src/ids.ts";
+import { visibleWrites } from "./branches.ts";
+import { readTarget } from "./config.ts";
+import type { CheckpointQuery, CheckpointRow, ThreadRow } from "./dialect.ts";
+import { parseCell } from "./encoding/cells.ts";
+import { Decoder } from "./encoding/decode.ts";
+import { PayloadBook } from "./encoding/payloads.ts";
+import { decodeHeader, type Header } from "./header.ts";
+import { buildCheckpoint, decodeWrites, readWrites } from "./loaded.ts";
+import type { SaverParts } from "./parts.ts";
+import type { Version } from "./thread-state.ts";
+import { VersionReader } from "./version-reader.ts";
+
+/** Pages begin small, for callers that want a few, and grow. */
+const FIRST_PAGE = 16;
+const LARGEST_PAGE = 128;
+
+export async function* listTuples(
+  parts: SaverParts,
+  config: RunnableConfig,
+  options: CheckpointListOptions,
+): AsyncGenerator<CheckpointTuple> {
+  const query = await queryOf(parts, config, options);
+  if (query === undefined) return;
+  let left = options.limit ?? Number.POSITIVE_INFINITY;
+  const filter = Object.entries(options.filter ?? {});
+  const decoder = new Decoder(parts.types, { shareEqual: true });
+  const threads = new Map<number, ListedThread>();
+  for (let size = FIRST_PAGE; left > 0; size = Math.min(size * 2, LARGEST_PAGE)) {
+    const limit = filter.length === 0 ? Math.min(size, left) : size;
+    const rows = await parts.dialect.listCheckpoints({ ...query, limit });
+    await findThreads(parts, rows, threads);
+    for (const group of groupsOf(rows)) {
+      const thread = threads.get(group.thread);
+      // Deleted since its row was read.
+      if (thread === undefined) continue;
+      for await (const tuple of readGroup(parts, thread, group.rows, filter, decoder)) {
+        yield tuple;
+        left -= 1;
+        if (left <= 0) return;
+      }
+    }
+    const last = rows.at(-1);
+    if (last === undefined || rows.length < limit) return;
+    query.after = { thread: last.thread, ns: last.ns, id: last.id };
+  }
+}
+
+/** Undefined where nothing can match. */
+async function queryOf(
+  { dialect }: SaverParts,
+  config: RunnableConfig,
+  options: CheckpointListOptions,
+): Promise<CheckpointQuery | undefined> {
+  if (options.limit !== undefined && typeof options.limit !== "number") {
+    throw new InvalidInputError("Cannot list checkpoints: `limit` must be a number.");
+  }
+  const query: CheckpointQuery = { limit: 0 };
+  const configurable = config.configurable ?? {};
+  if (configurable["thread_id"] !== undefined && configurable["thread_id"] !== null) {
+    const target = readTarget(config, "list checkpoints");
+    const thread = await dialect.findThread(keyOf(target.threadId));
+    if (thread === undefined) return undefined;
+    query.thread = thread.id;
+    if (target.checkpointId !== undefined) query.id = keyOf(target.checkpointId);
+  }
+  const ns: unknown = configurable["checkpoint_ns"];
+  if (typeof ns === "string") query.ns = keyOf(ns);
+  const before: unknown = options.before?.configurable?.["checkpoint_id"];
+  if (typeof before === "string" && before !== "") query.before = keyOf(before);
+  return query;
+}
+
+interface ListedThread {
+  threadId: string;
+  row: ThreadRow;
+  reader: VersionReader;
+}
+
+async function findThreads(
+  { dialect, cells }: SaverParts,
+  rows: readonly CheckpointRow[],
+  threads: Map<number, ListedThread>,
+): Promise<void> {
+  const wanted = new Set(rows.map((row) => row.thread));
+  for (const id of threads.keys()) if (!wanted.has(id)) threads.delete(id);
+  const missing = [...wanted].filter((id) => !threads.has(id));
+  if (missing.length === 0) return;
+  for (const { key, name, ...row } of await dialect.threadsById(missing)) {
+    const threadId =
+      name === null ? (idOf(key) as string) : (parseCell(await cells.open(name), "thread id") as string);
+    const book = new PayloadBook(row.hashKey);
+    threads.set(row.id, {
+      threadId,
+      row,
+      reader: new VersionReader(dialect, cells, row.id, book, new Map()),
+    });
+  }
+}
+
+/** Consecutive rows of one namespace. */
+function groupsOf(rows: readonly CheckpointRow[]): { thread: number; rows: CheckpointRow[] }[] {
+  const groups: { thread: number; rows: CheckpointRow[] }[] = [];
+  for (const row of rows) {
+    const last = groups.at(-1)?.rows.at(-1);
+    if (last?.thread === row.thread && Buffer.compare(last.ns, row.ns) === 0) groups.at(-1)?.rows.push(row);
+    else groups.push({ thread: row.thread, rows: [row] });
+  }
+  return groups;
+}
+
+async function* readGroup(
+  { dialect, cells, types }: SaverParts,
+  { threadId, row: thread, reader }: ListedThread,
+  rows: readonly CheckpointRow[],
+  filter: readonly [string, unknown][],
+  decoder: Decoder,
+): AsyncGenerator<CheckpointTuple> {
+  const wanted: { row: CheckpointRow; header: Header }[] = [];
+  for (const row of rows) {
+    const data = typeof row.header === "string" ? row.header : await cells.open(row.header);
+    const header = decodeHeader(parseCell(data, "checkpoint header"), types);
+    const metadata = header.metadata as unknown as Record<string, unknown>;
+    if (filter.every(([key, value]) => metadata[key] === value)) wanted.push({ row, header });
+  }
+  const [first] = wanted;
+  if (first === undefined) return;
+  const writes = await dialect.readWrites(
+    thread.id,
+    first.row.ns,
+    wanted.map(({ row }) => row.id),
+  );
+  const ids = [
+    ...wanted.flatMap(({ row }) => row.manifest),
+    ...writes.flatMap(({ base }) => (base === null ? [] : [base])),
+  ];
+  await reader.load(ids);
+  // Oldest first, so that each version is one delta away from one that is known.
+  const versions = new Map<number, Version>();
+  for (const id of wanted.flatMap(({ row }) => row.manifest).reverse()) versions.set(id, reader.version(id));
+  const byCheckpoint = Map.groupBy(writes, (write) => Buffer.from(write.checkpoint).toString("latin1"));
+  const pending = wanted.map(({ row }) =>
+    visibleWrites(byCheckpoint.get(Buffer.from(row.id).toString("latin1")) ?? []),
+  );
+  const loaded = (await readWrites(reader, cells, pending.flat())).values();
+  reader.keepOnly(ids);
+  for (const [position, { row, header }] of wanted.entries()) {
+    const ns = header.long.ns ?? (idOf(row.ns) as string);
+    const id = header.long.id ?? (idOf(row.id) as string);
+    const manifest = row.manifest.map((version): [string, Version] => {
+      const found = versions.get(version) as Version;
+      return [found.channel, found];
+    });
+    const tuple: CheckpointTuple = {
+      config: { configurable: { thread_id: threadId, checkpoint_ns: ns, checkpoint_id: id } },
+      checkpoint: buildCheckpoint(header, id, manifest, decoder),
+      metadata: header.metadata,
+      pendingWrites: decodeWrites([...loaded.take(pending[position]?.length ?? 0)], decoder),
+    };
+    if (row.parent !== null) {
+      const parent = header.long.parent ?? (idOf(row.parent) as string);
+      tuple.parentConfig = { configurable: { thread_id: threadId, checkpoint_ns: ns, checkpoint_id: parent } };
+    }
+    yield tuple;
+  }
+}

@@ -1,0 +1,27 @@
+/**
+ * Names too long for a key column (src/ids.ts) are kept whole in the row's data, around its content.
+ * No content looks like the wrapper: its tag is none of the tree's.
+ */
+
+import { isLongId } from "../src/ids.ts";
+import { getOwn, tagged, type Node } from "./encoding/tree.ts";
+
+const WRAPPER = "w";
+
+export interface Names {
+  channel?: string | undefined;
+  task?: string | undefined;
+}
+
+/** The text of the row's data: the content itself where the names fit their columns. */
+export function wrapNames(content: string, names: Names): string {
+  const long = Object.entries(names).filter(([, name]) => isLongId(name as string));
+  if (long.length === 0) return content;
+  return `{"$":"${WRAPPER}","n":${JSON.stringify(Object.fromEntries(long))},"v":${content}}`;
+}
+
+export function unwrapNames(data: Node): Names & { content: Node } {
+  const wrapper = tagged(data, WRAPPER);
+  if (wrapper === undefined) return { content: data };
+  return { ...(wrapper["n"] as unknown as Names), content: getOwn(wrapper, "v") ?? null };
+}

@@ -1,0 +1,540 @@
+/**
+ * The saver: LangGraph's checkpointer contract over a {@link Dialect}, free of any SQL.
+ *
+ * A put is encoded when it is called, compared with what its parent holds, and queued; the group
+ * commit (group-commit.ts) makes it durable. A read waits for what is queued of its thread, fetches
+ * what the thread's state (thread-state.ts) does not hold already, and decodes new objects.
+ *
+ * Invariants
+ *   S1  What a read returns is the caller's own: changing it changes nothing here.
+ *   S2  A stored version is never changed: whatever happens on one branch, every other reads back as
+ *       it was.
+ *   S3  `newVersions` is a hint. What counts is whether a value differs from the parent's.
+ *   S4  After a put fails, the loop that made it mints no further version, so that the run stops.
+ */
+
+import {
+  BaseCheckpointSaver,
+  TASKS,
+  WRITES_IDX_MAP,
+  maxChannelVersion,
+  type ChannelVersions,
+  type Checkpoint,
+  type CheckpointListOptions,
+  type CheckpointMetadata,
+  type CheckpointTuple,
+  type DeltaChannelHistory,
+  type PendingWrite,
+  type SerializerProtocol,
+} from "@langchain/langgraph-checkpoint";
+import type { RunnableConfig } from "@langchain/core/runnables";
+import { systemClock, type Clock } from "../src/clock.ts";
+import { InvalidInputError } from "../src/errors.ts";
+import { idOf, isLongId, keyOf } from "../src/ids.ts";
+import type {
+  ListThreadsOptions,
+  PrunePolicy,
+  PruneResult,
+  ThreadPage,
+  ThreadStats,
+  ThreadStore,
+} from "../src/store.ts";
+import { Branches, NULL_TASK_ID, checkpointPlace, namespacePlace, visibleWrites } from "./branches.ts";
+import { readTarget, type Target } from "./config.ts";
+import type { Dialect, FoundCheckpoint } from "./dialect.ts";
+import { Cells, parseCell } from "./encoding/cells.ts";
+import { Decoder } from "./encoding/decode.ts";
+import { encode, type EncodeContext } from "./encoding/encode.ts";
+import { keyframe } from "./encoding/keyframe.ts";
+import { rebase } from "./encoding/rebase.ts";
+import type { Node } from "./encoding/tree.ts";
+import type { StoredType } from "./encoding/types.ts";
+import { deltaChannelHistory } from "./delta-history.ts";
+import { GroupCommit } from "./group-commit.ts";
+import { Handled } from "./handled.ts";
+import { decodeHeader, encodeHeader, type Header } from "./header.ts";
+import { listTuples } from "./listing.ts";
+import { buildCheckpoint, decodeWrites, readWrites, type LoadedWrite } from "./loaded.ts";
+import type { SaverParts } from "./parts.ts";
+import { PutOperation, WritesOperation, type NewVersion, type NewWrite } from "./operations.ts";
+import { deleteForRuns, pruneThreads } from "./prune.ts";
+import { ThreadStates, type Manifest, type ThreadState, type Version } from "./thread-state.ts";
+import { copyThread, listThreads, threadStats, userMetadata } from "./threads.ts";
+import { VersionReader } from "./version-reader.ts";
+import { Loops, isOwnVersion } from "./versions.ts";
+
+/** Options that both savers share. */
+export interface SaverOptions {
+  /** Types beyond plain data, LangChain's messages and JavaScript's own, that may be stored. */
+  types?: readonly StoredType[];
+  /**
+   * How much of recent threads is kept in memory, in bytes (estimated), so that going on with a
+   * thread need not read it again. Default 64 MB.
+   */
+  cacheBytes?: number;
+  /** Told what a user should know once, such as an official saver's tables. Default `console.warn`. */
+  onNotice?: (message: string) => void;
+  /** For tests. */
+  clock?: Clock;
+}
+
+const DEFAULT_CACHE_BYTES = 64 * 1024 * 1024;
+
+export abstract class HoldfastSaver extends BaseCheckpointSaver<string> implements ThreadStore {
+  readonly #parts: SaverParts;
+  readonly #commits: GroupCommit;
+  readonly #branches: Branches;
+  readonly #loops = new Loops();
+  readonly #onNotice: (message: string) => void;
+  #setup: Promise<void> | undefined;
+  #isSetUp = false;
+
+  constructor(dialect: Dialect, serde: SerializerProtocol | undefined, options: SaverOptions) {
+    super(serde);
+    const clock = options.clock ?? systemClock;
+    this.#parts = {
+      dialect,
+      cells: new Cells(serde),
+      types: checkTypes(options.types ?? []),
+      states: new ThreadStates(options.cacheBytes ?? DEFAULT_CACHE_BYTES),
+      clock,
+    };
+    this.#branches = new Branches(clock);
+    this.#commits = new GroupCommit(dialect, async ({ state }) => {
+      await this.setup();
+      state.bind(
+        (await dialect.findThread(state.key)) ??
+          (await dialect.createThread(state.key, await this.#nameOf(state), state.newHashKey, clock.now())),
+      );
+    });
+    // oxlint-disable-next-line no-console -- the default for an option
+    this.#onNotice = options.onNotice ?? ((message) => console.warn(message));
+    const loops = this.#loops;
+    // Read once for each loop: each gets a function of its own, and may bind it to anything.
+    Object.defineProperty(this, "getNextVersion", { get: () => loops.begin(), enumerable: false });
+  }
+
+  /** The next version id of a channel; see versions.ts. */
+  override getNextVersion(current: string | undefined): string {
+    return this.#loops.begin()(current);
+  }
+
+  /**
+   * Creates or migrates the tables. Runs by itself on first use.
+   * @throws {SchemaTooNewError} a newer holdfast wrote the database
+   * @throws {DatabaseUnavailableError} the database cannot be reached
+   */
+  async setup(): Promise<void> {
+    if (this.#isSetUp) return;
+    this.#setup ??= this.#setUpOnce();
+    try {
+      await this.#setup;
+    } finally {
+      this.#setup = undefined;
+    }
+  }
+
+  async #setUpOnce(): Promise<void> {
+    const { officialTables } = await this.#parts.dialect.setup();
+    if (officialTables && !this.#isSetUp) {
+      this.#onNotice(
+        `holdfast: ${this.#parts.dialect.where} also holds tables of LangGraph's own saver. They are left ` +
+          "alone; `importThreads(officialSaver, holdfastSaver)` or `holdfast import` brings their threads over.",
+      );
+    }
+    this.#isSetUp = true;
+  }
+
+  /** Waits for what is queued and closes the database. */
+  async end(): Promise<void> {
+    await this.#commits.drain();
+    await this.#parts.dialect.end();
+  }
+
+  override async getTuple(config: RunnableConfig): Promise<CheckpointTuple | undefined> {
+    const target = readTarget(config, "get a checkpoint");
+    const state = this.#parts.states.of(target.threadId);
+    await this.#settled(state);
+    const id = target.checkpointId === undefined ? undefined : keyOf(target.checkpointId);
+    const found = await this.#parts.dialect.readCheckpoint(state.key, keyOf(target.ns), id);
+    if (found === undefined) return undefined;
+    state.bind(found.thread);
+    const loaded = await this.#load(state, found, target.ns);
+    const { header, checkpointId } = loaded;
+    this.#branches.read(
+      config,
+      namespacePlace(target.threadId, target.ns),
+      checkpointPlace(target.ns, checkpointId),
+      target.checkpointId !== undefined,
+      found.writes,
+    );
+    const decoder = new Decoder(this.#parts.types);
+    const checkpoint = buildCheckpoint(header, checkpointId, loaded.manifest, decoder);
+    const tuple: CheckpointTuple = {
+      config: { configurable: { thread_id: target.threadId, checkpoint_ns: target.ns, checkpoint_id: checkpointId } },
+      checkpoint,
+      metadata: header.metadata,
+      pendingWrites: decodeWrites(loaded.writes, decoder),
+    };
+    if (found.checkpoint.parent !== null) {
+      const parent = header.long.parent ?? (idOf(found.checkpoint.parent) as string);
+      tuple.parentConfig = {
+        configurable: { thread_id: target.threadId, checkpoint_ns: target.ns, checkpoint_id: parent },
+      };
+      if (checkpoint.v < 4) await this.#migratePendingSends(checkpoint, tuple.parentConfig);
+    }
+    return tuple;
+  }
+
+  override async *list(config: RunnableConfig, options?: CheckpointListOptions): AsyncGenerator<CheckpointTuple> {
+    await this.setup();
+    await this.#commits.drain();
+    for await (const tuple of listTuples(this.#parts, config, options ?? {})) {
+      if (options?.before !== undefined && config.metadata !== undefined) this.#noteReplay(config, tuple);
+      if (tuple.checkpoint.v < 4 && tuple.parentConfig !== undefined) {
+        await this.#migratePendingSends(tuple.checkpoint, tuple.parentConfig);
+      }
+      yield tuple;
+    }
+  }
+
+  override put(
+    config: RunnableConfig,
+    checkpoint: Checkpoint,
+    metadata: CheckpointMetadata,
+    newVersions: ChannelVersions,
+  ): Promise<RunnableConfig> {
+    let stored: Promise<void>;
+    try {
+      stored = this.#put(config, checkpoint, metadata, newVersions);
+    } catch (error) {
+      stored = Promise.reject(error as Error);
+    }
+    return stored.then(
+      () => ({
+        configurable: {
+          thread_id: config.configurable?.["thread_id"] as string,
+          checkpoint_ns: (config.configurable?.["checkpoint_ns"] as string | undefined) ?? "",
+          checkpoint_id: checkpoint.id,
+        },
+      }),
+      (error: unknown) => {
+        // Invariant S4.
+        for (const version of Object.values(newVersions)) {
+          if (isOwnVersion(version)) this.#loops.fail(version, error as Error);
+        }
+        throw error;
+      },
+    );
+  }
+
+  override putWrites(config: RunnableConfig, writes: PendingWrite[], taskId: string): Promise<void> {
+    // Thrown, not rejected: LangGraph then ends the run cleanly, with this error.
+    const target = readTarget(config, "put writes", { checkpointId: true });
+    const checkpointId = target.checkpointId as string;
+    if (typeof taskId !== "string") throw new InvalidInputError("Cannot put writes: the task id is not a string.");
+    const state = this.#parts.states.of(target.threadId);
+    const place = checkpointPlace(target.ns, checkpointId);
+    const manifest = state.manifest(place);
+    const failed = writes.some(([channel]) => channel === "__error__");
+    const { branch, firstIndex } = this.#branches.forWrites(
+      config,
+      namespacePlace(target.threadId, target.ns),
+      place,
+      checkpointId,
+      taskId,
+      writes.length,
+    );
+    const encoded: NewWrite[] = [];
+    writes.forEach(([channel, value], position) => {
+      const special = WRITES_IDX_MAP[channel];
+      // A task that failed has no result; LangGraph would take these for one (its edges ran first).
+      if (failed && special === undefined && !channel.startsWith("__error")) return;
+      const base = manifest?.get(channel);
+      const tree = encode(value, base?.tree, this.#context(state, channel));
+      encoded.push({
+        channel,
+        tree,
+        idx: special ?? firstIndex + position,
+        replace: special !== undefined || taskId === NULL_TASK_ID,
+        base,
+      });
+    });
+    const operation = new WritesOperation(
+      state,
+      this.#parts.cells,
+      { ns: keyOf(target.ns), checkpoint: keyOf(checkpointId), branch },
+      taskId,
+      encoded,
+    );
+    return Handled.of(this.#commits.add(operation));
+  }
+
+  override async deleteThread(threadId: string): Promise<void> {
+    await this.setup();
+    await this.#commits.drain();
+    await this.#parts.dialect.deleteThread(keyOf(threadId));
+    this.#parts.states.drop(threadId);
+  }
+
+  /** One walk in the database, whatever the number of ancestors. */
+  override async getDeltaChannelHistory(options: {
+    config: RunnableConfig;
+    channels: string[];
+  }): Promise<Record<string, DeltaChannelHistory>> {
+    const target = readTarget(options.config, "read the history of delta channels");
+    const state = this.#parts.states.of(target.threadId);
+    await this.#settled(state);
+    return deltaChannelHistory(this.#parts, state, target, options.channels);
+  }
+
+  async listThreads(options: ListThreadsOptions = {}): Promise<ThreadPage> {
+    await this.#quiet();
+    return listThreads(this.#parts, options);
+  }
+
+  async copyThread(from: string, to: string): Promise<void> {
+    await this.#quiet();
+    await copyThread(this.#parts, from, to);
+  }
+
+  async prune(threadIds: readonly string[] | "*", policy: PrunePolicy): Promise<PruneResult> {
+    await this.#quiet();
+    return pruneThreads(this.#parts, threadIds, policy);
+  }
+
+  async deleteForRuns(runIds: readonly string[]): Promise<PruneResult> {
+    await this.#quiet();
+    return deleteForRuns(this.#parts, runIds);
+  }
+
+  async stats(threadId?: string): Promise<ThreadStats> {
+    await this.#quiet();
+    return threadStats(this.#parts, threadId);
+  }
+
+  async #quiet(): Promise<void> {
+    await this.setup();
+    await this.#commits.drain();
+  }
+
+  /** Set up, and nothing of the thread queued. */
+  async #settled(state: ThreadState): Promise<void> {
+    if (!this.#isSetUp) await this.setup();
+    if (state.pending > 0) await this.#commits.drain();
+  }
+
+  async #nameOf(state: ThreadState): Promise<string | Uint8Array | null> {
+    return isLongId(state.threadId) ? this.#parts.cells.seal(JSON.stringify(state.threadId)) : null;
+  }
+
+  #context(state: ThreadState, channel: string): EncodeContext {
+    return { channel, payloads: state.payloads, types: this.#parts.types };
+  }
+
+  #put(
+    config: RunnableConfig,
+    checkpoint: Checkpoint,
+    metadata: CheckpointMetadata,
+    newVersions: ChannelVersions,
+  ): Promise<void> {
+    const target = readTarget(config, "put a checkpoint");
+    checkCheckpoint(checkpoint);
+    const state = this.#parts.states.of(target.threadId);
+    const parentId = target.checkpointId;
+    const parent = parentId === undefined ? EMPTY : state.manifest(checkpointPlace(target.ns, parentId));
+    const values: [channel: string, tree: Node][] = [];
+    for (const channel of Object.keys(checkpoint.channel_values)) {
+      const version = checkpoint.channel_versions[channel];
+      // The contract of savers with plain integers, as LangGraph's validation suite has it: such a
+      // version that is not new, and that the parent does not hold, stands for no value.
+      const foreign = version !== undefined && !isOwnVersion(version);
+      if (foreign && !Object.hasOwn(newVersions, channel) && parent !== undefined && !parent.has(channel)) continue;
+      values.push([
+        channel,
+        encode(checkpoint.channel_values[channel], parent?.get(channel)?.tree, this.#context(state, channel)),
+      ]);
+    }
+    const put: PreparedPut = {
+      target,
+      checkpointId: checkpoint.id,
+      values,
+      header: encodeHeader(checkpoint, metadata, { parent: parentId, ns: target.ns }, this.#parts.types),
+      createdAt: timeOf(checkpoint.ts, this.#parts.clock),
+      runId: runIdOf(config, metadata),
+      metadata: userMetadata(config),
+      consumed:
+        parentId === undefined
+          ? null
+          : this.#branches.consumed(config, checkpointPlace(target.ns, parentId)),
+    };
+    return parent === undefined ? this.#putOnUnread(state, put) : this.#commits.add(this.#operation(state, put, parent));
+  }
+
+  /** The parent is not in memory: read it, find what the new values share with it, then go on. */
+  async #putOnUnread(state: ThreadState, put: PreparedPut): Promise<void> {
+    const { ns, checkpointId } = put.target;
+    await this.#settled(state);
+    const found = await this.#parts.dialect.readCheckpoint(state.key, keyOf(ns), keyOf(checkpointId as string));
+    let parent: Manifest = EMPTY;
+    if (found !== undefined) {
+      state.bind(found.thread);
+      ({ manifest: parent } = await this.#load(state, { ...found, writes: [] }, ns));
+    }
+    const values = put.values.map(([channel, tree]): [string, Node] => [
+      channel,
+      rebase(tree, parent.get(channel)?.tree),
+    ]);
+    await this.#commits.add(this.#operation(state, { ...put, values }, parent));
+  }
+
+  #operation(state: ThreadState, put: PreparedPut, parent: Manifest): PutOperation {
+    const manifest = new Map<string, Version>();
+    const changed: NewVersion[] = [];
+    for (const [channel, tree] of put.values) {
+      const before = parent.get(channel);
+      if (before !== undefined && before.tree === tree) {
+        manifest.set(channel, before);
+        continue;
+      }
+      const leaf = state.leafVersion(channel, tree);
+      if (leaf !== undefined) {
+        manifest.set(channel, leaf);
+        continue;
+      }
+      const version: Version = { id: 0, channel, tree, chain: NO_CHAIN };
+      state.rememberLeaf(version);
+      manifest.set(channel, version);
+      changed.push({ version, base: before });
+    }
+    const { target } = put;
+    let metadata: string | undefined;
+    if (put.metadata !== undefined && !sameJson(put.metadata, state.metadata)) {
+      state.metadata = { ...state.metadata, ...put.metadata };
+      metadata = JSON.stringify(state.metadata);
+    }
+    const operation = new PutOperation(state, this.#parts.cells, {
+      manifest,
+      changed,
+      header: put.header,
+      metadata,
+      row: {
+        ns: keyOf(target.ns),
+        id: keyOf(put.checkpointId),
+        parent: target.checkpointId === undefined ? null : keyOf(target.checkpointId),
+        consumed: put.consumed,
+        runId: put.runId === undefined ? null : keyOf(put.runId),
+        createdAt: put.createdAt,
+      },
+    });
+    state.remember(checkpointPlace(target.ns, put.checkpointId), manifest);
+    return operation;
+  }
+
+  /** Reads what a found checkpoint consists of, and remembers it. */
+  async #load(state: ThreadState, found: FoundCheckpoint, ns: string): Promise<LoadedCheckpoint> {
+    const { dialect, cells, types } = this.#parts;
+    const { checkpoint } = found;
+    const header = decodeHeader(parseCell(await cells.open(checkpoint.header), "checkpoint header"), types);
+    const checkpointId = header.long.id ?? (idOf(checkpoint.id) as string);
+    const place = checkpointPlace(ns, checkpointId);
+    const epoch = state.epoch;
+    const reader = new VersionReader(dialect, cells, found.thread.id, state.payloads, state.versionsById());
+    const writes = visibleWrites(found.writes);
+    await reader.load([
+      ...checkpoint.manifest,
+      ...writes.flatMap((write) => (write.base === null ? [] : [write.base])),
+    ]);
+    const manifest = new Map<string, Version>();
+    for (const id of checkpoint.manifest) {
+      const version = reader.version(id);
+      manifest.set(version.channel, version);
+    }
+    if (state.epoch === epoch) state.remember(place, manifest);
+    return { header, checkpointId, manifest, writes: await readWrites(reader, cells, writes) };
+  }
+
+  #noteReplay(config: RunnableConfig, tuple: CheckpointTuple): void {
+    const { thread_id: threadId, checkpoint_ns: ns, checkpoint_id: id } = tuple.config.configurable ?? {};
+    this.#branches.read(
+      config,
+      namespacePlace(threadId as string, ns as string),
+      checkpointPlace(ns as string, id as string),
+      true,
+      [],
+    );
+  }
+
+  /** Checkpoints before version 4 keep their `Send`s as pending writes of their parent. */
+  async #migratePendingSends(checkpoint: Checkpoint, parentConfig: RunnableConfig): Promise<void> {
+    const parent = await this.getTuple(parentConfig);
+    checkpoint.channel_values[TASKS] = (parent?.pendingWrites ?? [])
+      .filter(([, channel]) => channel === TASKS)
+      .map(([, , value]) => value as unknown);
+    const versions = Object.values(checkpoint.channel_versions);
+    checkpoint.channel_versions[TASKS] =
+      versions.length > 0 ? maxChannelVersion(...versions) : this.getNextVersion(undefined);
+  }
+}
+
+const EMPTY: Manifest = new Map();
+const NO_CHAIN = keyframe({ text: 0, read: 0 });
+
+interface PreparedPut {
+  target: Target;
+  checkpointId: string;
+  values: readonly [channel: string, tree: Node][];
+  header: string;
+  createdAt: number;
+  runId: string | undefined;
+  metadata: Record<string, unknown> | undefined;
+  consumed: readonly number[] | null;
+}
+
+interface LoadedCheckpoint {
+  header: Header;
+  checkpointId: string;
+  manifest: Manifest;
+  writes: LoadedWrite[];
+}
+
+function checkCheckpoint(checkpoint: Checkpoint): void {
+  if (typeof checkpoint?.id !== "string" || checkpoint.id === "") {
+    throw new InvalidInputError("Cannot put a checkpoint: it has no id.");
+  }
+  if (typeof checkpoint.channel_values !== "object" || checkpoint.channel_values === null) {
+    throw new InvalidInputError(`Cannot put checkpoint "${checkpoint.id}": it has no channel_values.`);
+  }
+}
+
+function checkTypes(types: readonly StoredType[]): readonly StoredType[] {
+  const names = new Set<string>();
+  for (const type of types) {
+    if (typeof type.name !== "string" || typeof type.is !== "function") {
+      throw new InvalidInputError("Each of a saver's `types` needs a name, is(), encode() and decode().");
+    }
+    if (names.has(type.name)) throw new InvalidInputError(`Two of the saver's \`types\` are called "${type.name}".`);
+    names.add(type.name);
+  }
+  return types;
+}
+
+function timeOf(ts: string, clock: Clock): number {
+  const time = Date.parse(ts);
+  return Number.isNaN(time) ? clock.now() : time;
+}
+
+function runIdOf(config: RunnableConfig, metadata: CheckpointMetadata): string | undefined {
+  const candidates = [
+    (metadata as { run_id?: unknown }).run_id,
+    config.metadata?.["run_id"],
+    config.configurable?.["run_id"],
+    config.runId,
+  ];
+  return candidates.find((id) => typeof id === "string");
+}
+
+function sameJson(next: Record<string, unknown>, known: Record<string, unknown> | undefined): boolean {
+  if (known === undefined) return false;
+  return Object.keys(next).every((key) => JSON.stringify(next[key]) === JSON.stringify(known[key]));
+}

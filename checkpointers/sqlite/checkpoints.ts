@@ -1,0 +1,315 @@
+/** Checkpoints, their channel versions, payloads and pending writes: written and read. */
+
+import type {
+  Ancestor,
+  Batch,
+  CheckpointQuery,
+  CheckpointRow,
+  FoundCheckpoint,
+  FoundWrite,
+  PayloadRow,
+  ThreadRow,
+  VersionRow,
+  WriteRow,
+} from "../dialect.ts";
+import type { Connection, SqlRow, SqlValue } from "./connection.ts";
+
+const CHECKPOINT_COLUMNS =
+  "thread_id, checkpoint_ns, checkpoint_id, parent_id, manifest, consumed, run_id, created_at, header";
+const WRITE_COLUMNS = "task_id, idx, branch, channel, base_id, data";
+
+export function commitBatch(connection: Connection, batch: Batch): Promise<ReadonlySet<number>> {
+  return connection.write(() => {
+    const left = new Set<number>();
+    const touch = connection.sql(
+      `UPDATE holdfast_threads
+       SET updated_at = max(updated_at, ?), revision = revision + 1, metadata = coalesce(?, metadata)
+       WHERE id = ? AND generation = ?`,
+    );
+    for (const thread of batch.threads) {
+      const { changes } = touch.run(thread.updatedAt, thread.metadata, thread.id, thread.generation);
+      if (Number(changes) === 0) left.add(thread.id);
+    }
+    for (const row of batch.payloads) if (!left.has(row.thread)) insertPayload(connection, row);
+    for (const row of batch.versions) if (!left.has(row.thread)) insertVersion(connection, row);
+    for (const row of batch.writes) if (!left.has(row.thread)) insertWrite(connection, row);
+    for (const row of batch.checkpoints) if (!left.has(row.thread)) insertCheckpoint(connection, row);
+    return left;
+  });
+}
+
+function insertPayload(connection: Connection, row: PayloadRow): void {
+  connection
+    .sql("INSERT INTO holdfast_payloads (thread_id, hash, kind, data) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING")
+    .run(row.thread, row.hash, row.kind, row.data);
+}
+
+function insertVersion(connection: Connection, row: VersionRow): void {
+  connection
+    .sql(
+      `INSERT INTO holdfast_channel_versions (id, thread_id, channel, base_id, data)
+       VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+    )
+    .run(row.id, row.thread, row.channel, row.base, row.data);
+}
+
+function insertWrite(connection: Connection, row: WriteRow): void {
+  const conflict = row.replace
+    ? "DO UPDATE SET channel = excluded.channel, base_id = excluded.base_id, data = excluded.data"
+    : "DO NOTHING";
+  connection
+    .sql(
+      `INSERT INTO holdfast_pending_writes
+         (thread_id, checkpoint_ns, checkpoint_id, task_id, idx, branch, channel, base_id, data)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+       ON CONFLICT (thread_id, checkpoint_ns, checkpoint_id, task_id, idx, branch) ${conflict}`,
+    )
+    .run(row.thread, row.ns, row.checkpoint, row.task, row.idx, row.branch, row.channel, row.base, row.data);
+}
+
+function insertCheckpoint(connection: Connection, row: CheckpointRow): void {
+  connection
+    .sql(
+      `INSERT INTO holdfast_checkpoints (${CHECKPOINT_COLUMNS})
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+       ON CONFLICT (thread_id, checkpoint_ns, checkpoint_id) DO UPDATE SET
+         parent_id = excluded.parent_id, manifest = excluded.manifest, consumed = excluded.consumed,
+         run_id = excluded.run_id, created_at = excluded.created_at, header = excluded.header`,
+    )
+    .run(
+      row.thread,
+      row.ns,
+      row.id,
+      row.parent,
+      JSON.stringify(row.manifest),
+      row.consumed === null ? null : JSON.stringify(row.consumed),
+      row.runId,
+      row.createdAt,
+      row.header,
+    );
+}
+
+export function findCheckpoint(
+  connection: Connection,
+  key: Uint8Array,
+  ns: Uint8Array,
+  id: Uint8Array | undefined,
+): Promise<FoundCheckpoint | undefined> {
+  return connection.read(() => {
+    const thread = findThreadRow(connection, key);
+    if (thread === undefined) return undefined;
+    const where = "FROM holdfast_checkpoints WHERE thread_id = ? AND checkpoint_ns = ?";
+    const row =
+      id === undefined
+        ? connection
+            .sql(`SELECT ${CHECKPOINT_COLUMNS} ${where} ORDER BY checkpoint_id DESC LIMIT 1`)
+            .get(thread.id, ns)
+        : connection.sql(`SELECT ${CHECKPOINT_COLUMNS} ${where} AND checkpoint_id = ?`).get(thread.id, ns, id);
+    if (row === undefined) return undefined;
+    const checkpoint = checkpointRow(row as SqlRow);
+    const writes = connection
+      .sql(
+        `SELECT ${WRITE_COLUMNS} FROM holdfast_pending_writes
+         WHERE thread_id = ? AND checkpoint_ns = ? AND checkpoint_id = ? ORDER BY task_id, idx, branch`,
+      )
+      .all(thread.id, ns, checkpoint.id)
+      .map((write) => writeRow(write as SqlRow));
+    return { thread, checkpoint, writes };
+  });
+}
+
+export function findThreadRow(connection: Connection, key: Uint8Array): ThreadRow | undefined {
+  const row = connection
+    .sql("SELECT id, generation, hash_key FROM holdfast_threads WHERE key = ?")
+    .get(key) as SqlRow | undefined;
+  if (row === undefined) return undefined;
+  return {
+    id: row["id"] as number,
+    generation: row["generation"] as number,
+    hashKey: row["hash_key"] as Uint8Array,
+  };
+}
+
+export function findVersions(
+  connection: Connection,
+  ids: readonly number[],
+): Promise<Omit<VersionRow, "thread">[]> {
+  return connection.read(() =>
+    connection
+      .sql(
+        `WITH RECURSIVE chain (id) AS (
+           SELECT value FROM json_each(?)
+           UNION
+           SELECT v.base_id FROM chain JOIN holdfast_channel_versions v ON v.id = chain.id
+           WHERE v.base_id IS NOT NULL
+         )
+         SELECT v.id, v.channel, v.base_id, v.data
+         FROM chain JOIN holdfast_channel_versions v ON v.id = chain.id`,
+      )
+      .all(JSON.stringify(ids))
+      .map((row) => {
+        const { id, channel, base_id, data } = row as SqlRow;
+        return {
+          id: id as number,
+          channel: channel as Uint8Array,
+          base: base_id as number | null,
+          data: data as string | Uint8Array,
+        };
+      }),
+  );
+}
+
+export function findVersionsOfChannels(
+  connection: Connection,
+  thread: number,
+  channels: readonly Uint8Array[],
+): Promise<{ id: number; channel: Uint8Array }[]> {
+  return connection.read(
+    () =>
+      connection
+        .sql(
+          `SELECT id, channel FROM holdfast_channel_versions
+           WHERE thread_id = ? AND hex(channel) IN (SELECT value FROM json_each(?))`,
+        )
+        .all(
+          thread,
+          JSON.stringify(channels.map((channel) => Buffer.from(channel).toString("hex").toUpperCase())),
+        ) as { id: number; channel: Uint8Array }[],
+  );
+}
+
+export function findPayloads(
+  connection: Connection,
+  thread: number,
+  hashes: readonly string[],
+): Promise<Omit<PayloadRow, "thread">[]> {
+  return connection.read(
+    () =>
+      connection
+        .sql(
+          `SELECT p.hash, p.kind, p.data
+           FROM json_each(?) wanted JOIN holdfast_payloads p ON p.thread_id = ? AND p.hash = wanted.value`,
+        )
+        .all(JSON.stringify(hashes), thread) as Omit<PayloadRow, "thread">[],
+  );
+}
+
+export function listRows(connection: Connection, query: CheckpointQuery): Promise<CheckpointRow[]> {
+  const where: string[] = ["1 = 1"];
+  const values: SqlValue[] = [];
+  const add = (condition: string, ...parameters: SqlValue[]): void => {
+    where.push(condition);
+    values.push(...parameters);
+  };
+  if (query.thread !== undefined) add("thread_id = ?", query.thread);
+  if (query.ns !== undefined) add("checkpoint_ns = ?", query.ns);
+  if (query.id !== undefined) add("checkpoint_id = ?", query.id);
+  if (query.before !== undefined) add("checkpoint_id < ?", query.before);
+  if (query.after !== undefined) {
+    const { thread, ns, id } = query.after;
+    add(
+      `(thread_id > ? OR (thread_id = ? AND (checkpoint_ns > ? OR (checkpoint_ns = ? AND checkpoint_id < ?))))`,
+      thread,
+      thread,
+      ns,
+      ns,
+      id,
+    );
+  }
+  return connection.read(() =>
+    connection
+      .sql(
+        `SELECT ${CHECKPOINT_COLUMNS} FROM holdfast_checkpoints WHERE ${where.join(" AND ")}
+         ORDER BY thread_id, checkpoint_ns, checkpoint_id DESC LIMIT ?`,
+      )
+      .all(...values, query.limit)
+      .map((row) => checkpointRow(row as SqlRow)),
+  );
+}
+
+export function findWrites(
+  connection: Connection,
+  thread: number,
+  ns: Uint8Array,
+  checkpoints: readonly Uint8Array[],
+  channels: readonly Uint8Array[] | undefined,
+): Promise<(FoundWrite & { checkpoint: Uint8Array })[]> {
+  return connection.read(() => {
+    const statement = connection.sql(
+      `SELECT ${WRITE_COLUMNS} FROM holdfast_pending_writes
+       WHERE thread_id = ? AND checkpoint_ns = ? AND checkpoint_id = ? ORDER BY task_id, idx, branch`,
+    );
+    const wanted = channels?.map((channel) => Buffer.from(channel));
+    return checkpoints.flatMap((checkpoint) =>
+      statement
+        .all(thread, ns, checkpoint)
+        .map((row) => ({ ...writeRow(row as SqlRow), checkpoint }))
+        .filter((write) => wanted === undefined || wanted.some((channel) => channel.equals(write.channel))),
+    );
+  });
+}
+
+export function findAncestors(
+  connection: Connection,
+  thread: number,
+  ns: Uint8Array,
+  id: Uint8Array,
+  limit: number,
+): Promise<Ancestor[]> {
+  return connection.read(() =>
+    connection
+      .sql(
+        `WITH RECURSIVE line (depth, id, consumed) AS (
+           SELECT 1, parent_id, consumed FROM holdfast_checkpoints
+           WHERE thread_id = ?1 AND checkpoint_ns = ?2 AND checkpoint_id = ?3 AND parent_id IS NOT NULL
+           UNION ALL
+           SELECT depth + 1, c.parent_id, c.consumed
+           FROM line JOIN holdfast_checkpoints c
+             ON c.thread_id = ?1 AND c.checkpoint_ns = ?2 AND c.checkpoint_id = line.id
+           WHERE c.parent_id IS NOT NULL AND depth < ?4
+         )
+         SELECT c.checkpoint_id, c.manifest, line.consumed
+         FROM line JOIN holdfast_checkpoints c
+           ON c.thread_id = ?1 AND c.checkpoint_ns = ?2 AND c.checkpoint_id = line.id
+         ORDER BY depth`,
+      )
+      .all(thread, ns, id, limit)
+      .map((row) => {
+        const found = row as SqlRow;
+        return {
+          id: found["checkpoint_id"] as Uint8Array,
+          manifest: JSON.parse(found["manifest"] as string) as number[],
+          consumed: numbersOrNull(found["consumed"]),
+        };
+      }),
+  );
+}
+
+export function checkpointRow(row: SqlRow): CheckpointRow {
+  return {
+    thread: row["thread_id"] as number,
+    ns: row["checkpoint_ns"] as Uint8Array,
+    id: row["checkpoint_id"] as Uint8Array,
+    parent: row["parent_id"] as Uint8Array | null,
+    manifest: JSON.parse(row["manifest"] as string) as number[],
+    consumed: numbersOrNull(row["consumed"]),
+    runId: row["run_id"] as Uint8Array | null,
+    createdAt: row["created_at"] as number,
+    header: row["header"] as string | Uint8Array,
+  };
+}
+
+function writeRow(row: SqlRow): FoundWrite {
+  return {
+    task: row["task_id"] as Uint8Array,
+    idx: row["idx"] as number,
+    branch: row["branch"] as number,
+    channel: row["channel"] as Uint8Array,
+    base: row["base_id"] as number | null,
+    data: row["data"] as string | Uint8Array,
+  };
+}
+
+function numbersOrNull(text: unknown): number[] | null {
+  return typeof text === "string" ? (JSON.parse(text) as number[]) : null;
+}
