@@ -54,7 +54,13 @@ export class Branches {
   }
 
   /** A loop, or `updateState`, read this checkpoint to start from it. */
-  read(config: RunnableConfig, place: string, checkpoint: string, explicit: boolean, writes: readonly FoundWrite[]): void {
+  read(
+    config: RunnableConfig,
+    place: string,
+    checkpoint: string,
+    explicit: boolean,
+    writes: readonly FoundWrite[],
+  ): void {
     const start: Start = {
       found: new Set(writes.map((write) => write.branch)),
       own: undefined,
@@ -93,7 +99,8 @@ export class Branches {
       starts.set(checkpoint, start);
     }
     if (start === undefined) return { branch: 0, firstIndex: 0 };
-    start.own ??= start.explicit || start.found.size === 0 ? this.#next() : Math.min(...start.found);
+    start.own ??=
+      start.explicit || start.found.size === 0 ? this.#next() : Math.min(...start.found);
     if (!isUpdate) return { branch: start.own, firstIndex: 0 };
     const firstIndex = start.updates.get(taskId) ?? 0;
     start.updates.set(taskId, firstIndex + count);
@@ -134,7 +141,8 @@ export function visibleWrites<W extends FoundWrite>(writes: readonly W[]): W[] {
   const visible: W[] = [];
   for (const write of writes) {
     const last = visible.at(-1);
-    const same = last !== undefined && last.idx === write.idx && Buffer.compare(last.task, write.task) === 0;
+    const same =
+      last !== undefined && last.idx === write.idx && Buffer.compare(last.task, write.task) === 0;
     if (!same) visible.push(write);
     else if (write.idx < 0 || NULL_TASK_KEY.equals(write.task)) visible[visible.length - 1] = write;
   }

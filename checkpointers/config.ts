@@ -10,7 +10,11 @@ export interface Target {
 }
 
 /** @throws {InvalidInputError} a key is missing or not a string */
-export function readTarget(config: RunnableConfig, purpose: string, needs?: { checkpointId: true }): Target {
+export function readTarget(
+  config: RunnableConfig,
+  purpose: string,
+  needs?: { checkpointId: true },
+): Target {
   const configurable = config?.configurable ?? {};
   const threadId: unknown = configurable["thread_id"];
   if (threadId === undefined || threadId === null || threadId === "") {
@@ -19,7 +23,11 @@ export function readTarget(config: RunnableConfig, purpose: string, needs?: { ch
         'it is: graph.invoke(input, { configurable: { thread_id: "my-thread" } }).',
     );
   }
-  const checkpointId = text(configurable["checkpoint_id"] ?? configurable["thread_ts"], "checkpoint_id", purpose);
+  const checkpointId = text(
+    configurable["checkpoint_id"] ?? configurable["thread_ts"],
+    "checkpoint_id",
+    purpose,
+  );
   if (needs?.checkpointId === true && (checkpointId === undefined || checkpointId === "")) {
     throw new InvalidInputError(`Cannot ${purpose}: the config has no "checkpoint_id".`);
   }
@@ -36,7 +44,7 @@ function text(value: unknown, key: string, purpose: string): string | undefined 
   if (typeof value !== "string") {
     throw new InvalidInputError(
       `Cannot ${purpose}: "${key}" must be a string, and is ${Array.isArray(value) ? "an array" : `a ${typeof value}`}. ` +
-        "Convert it where it enters your program: 1 and \"1\" must not become two threads, or one.",
+        'Convert it where it enters your program: 1 and "1" must not become two threads, or one.',
     );
   }
   return value;

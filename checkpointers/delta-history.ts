@@ -53,7 +53,8 @@ export async function deltaChannelHistory(
       if (seeds.size === channels.length) break;
       for (const version of ancestor.manifest) {
         const channel = stored.get(version);
-        if (channel !== undefined && !seeds.has(channel)) seeds.set(channel, { depth: line.length, version });
+        if (channel !== undefined && !seeds.has(channel))
+          seeds.set(channel, { depth: line.length, version });
       }
       line.push(ancestor);
     }
@@ -83,7 +84,8 @@ export async function deltaChannelHistory(
     for (const write of writes) {
       // The writes on the checkpoint that holds the value come after it, and count.
       const seed = seeds.get(write[1]);
-      if (seed === undefined || depth <= seed.depth) result[write[1]]?.writes.push(write satisfies CheckpointPendingWrite);
+      if (seed === undefined || depth <= seed.depth)
+        result[write[1]]?.writes.push(write satisfies CheckpointPendingWrite);
     }
   }
   for (const [channel, { version }] of seeds) {

@@ -131,7 +131,13 @@ export interface ThreadOutline {
   revision: number;
   checkpoints: CheckpointRow[];
   versions: { id: number; channel: Uint8Array; base: number | null; bytes: number }[];
-  writes: { ns: Uint8Array; checkpoint: Uint8Array; channel: Uint8Array; idx: number; bytes: number }[];
+  writes: {
+    ns: Uint8Array;
+    checkpoint: Uint8Array;
+    channel: Uint8Array;
+    idx: number;
+    bytes: number;
+  }[];
   payloads: { hash: string; bytes: number }[];
 }
 
@@ -153,6 +159,8 @@ export interface StatsRows {
   channels: { channel: Uint8Array; versions: number; keyframes: number; bytes: number }[];
 }
 
+export const MAX_RESERVED = 65_536;
+
 export interface Dialect {
   /** Which database, without credentials, for messages. */
   readonly where: string;
@@ -163,7 +171,7 @@ export interface Dialect {
   setup(): Promise<{ officialTables: boolean }>;
   end(): Promise<void>;
 
-  /** The first of so many version ids that nobody else will get. */
+  /** The first of so many version ids (at most {@link MAX_RESERVED}) that nobody else will get. */
   reserveVersions(count: number): Promise<number>;
 
   findThread(key: Uint8Array): Promise<ThreadRow | undefined>;
@@ -206,15 +214,12 @@ export interface Dialect {
     channels?: readonly Uint8Array[],
   ): Promise<(FoundWrite & { checkpoint: Uint8Array })[]>;
   /** The ancestors of a checkpoint, nearest first, at most so many. */
-  readAncestors(
-    thread: number,
-    ns: Uint8Array,
-    id: Uint8Array,
-    limit: number,
-  ): Promise<Ancestor[]>;
+  readAncestors(thread: number, ns: Uint8Array, id: Uint8Array, limit: number): Promise<Ancestor[]>;
 
   listThreads(query: ThreadQuery): Promise<ThreadListing[]>;
-  threadsById(ids: readonly number[]): Promise<(ThreadRow & { key: Uint8Array; name: Cell | null })[]>;
+  threadsById(
+    ids: readonly number[],
+  ): Promise<(ThreadRow & { key: Uint8Array; name: Cell | null })[]>;
   deleteThread(key: Uint8Array): Promise<void>;
   /** Copies all rows of a thread to a new one. @returns false if the target exists */
   copyThread(from: ThreadRow, key: Uint8Array, name: Cell | null, now: number): Promise<boolean>;

@@ -121,12 +121,15 @@ export class GroupCommit {
         return this.#nextId++;
       });
     }
-    return this.#dialect.commit(oncePerThread(batch));
+    return this.#dialect.commit(compact(batch));
   }
 }
 
-/** One entry for each thread: its row is locked, and its revision raised, once. */
-function oncePerThread(batch: Batch): Batch {
+/**
+ * One entry for each thread (its row is locked, and its revision raised, once), and one for each
+ * place that a write or a checkpoint goes to: a statement may not write a row twice.
+ */
+function compact(batch: Batch): Batch {
   const threads = new Map<number, Batch["threads"][number]>();
   for (const thread of batch.threads) {
     const known = threads.get(thread.id);
@@ -136,7 +139,29 @@ function oncePerThread(batch: Batch): Batch {
       known.metadata = thread.metadata ?? known.metadata;
     }
   }
-  return { ...batch, threads: [...threads.values()].sort((a, b) => a.id - b.id) };
+  const writes = new Map<string, Batch["writes"][number]>();
+  for (const write of batch.writes) {
+    const place = [
+      write.thread,
+      write.idx,
+      write.branch,
+      ...[write.ns, write.checkpoint, write.task].map(hex),
+    ].join();
+    if (write.replace || !writes.has(place)) writes.set(place, write);
+  }
+  const checkpoints = new Map(
+    batch.checkpoints.map((row) => [[row.thread, hex(row.ns), hex(row.id)].join(), row]),
+  );
+  return {
+    ...batch,
+    threads: [...threads.values()].sort((a, b) => a.id - b.id),
+    writes: [...writes.values()],
+    checkpoints: [...checkpoints.values()],
+  };
+}
+
+function hex(key: Uint8Array): string {
+  return Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString("hex");
 }
 
 function settle(operation: Operation): void {

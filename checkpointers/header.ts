@@ -5,7 +5,11 @@
  * so they are listed once and referred to by position.
  */
 
-import type { ChannelVersions, Checkpoint, CheckpointMetadata } from "@langchain/langgraph-checkpoint";
+import type {
+  ChannelVersions,
+  Checkpoint,
+  CheckpointMetadata,
+} from "@langchain/langgraph-checkpoint";
 import { CorruptDataError } from "../src/errors.ts";
 import { isLongId } from "../src/ids.ts";
 import { Decoder } from "./encoding/decode.ts";
@@ -57,7 +61,8 @@ export function encodeHeader(
   };
   const point = (versions: ChannelVersions): Record<string, number> => {
     const pointers: Record<string, number> = {};
-    for (const channel of Object.keys(versions)) setOwn(pointers, channel, position(versions[channel] as VersionId));
+    for (const channel of Object.keys(versions))
+      setOwn(pointers, channel, position(versions[channel] as VersionId));
     return pointers;
   };
   const c = point(checkpoint.channel_versions);
@@ -84,7 +89,12 @@ export function encodeHeader(
 /** @throws {CorruptDataError} not a header */
 export function decodeHeader(stored: unknown, types: readonly StoredType[]): Header {
   const form = stored as HeaderForm;
-  if (typeof form !== "object" || form === null || !Array.isArray(form.d) || typeof form.c !== "object") {
+  if (
+    typeof form !== "object" ||
+    form === null ||
+    !Array.isArray(form.d) ||
+    typeof form.c !== "object"
+  ) {
     throw new CorruptDataError("A stored checkpoint header is damaged.");
   }
   const versions = (pointers: Record<string, number>): Record<string, VersionId> => {
@@ -95,7 +105,8 @@ export function decodeHeader(stored: unknown, types: readonly StoredType[]): Hea
     return found;
   };
   const seen: Record<string, Record<string, VersionId>> = {};
-  for (const node of Object.keys(form.s)) setOwn(seen, node, versions(form.s[node] as Record<string, number>));
+  for (const node of Object.keys(form.s))
+    setOwn(seen, node, versions(form.s[node] as Record<string, number>));
   return {
     checkpoint: {
       v: form.v,

@@ -99,7 +99,9 @@ async function findThreads(
   if (missing.length === 0) return;
   for (const { key, name, ...row } of await dialect.threadsById(missing)) {
     const threadId =
-      name === null ? (idOf(key) as string) : (parseCell(await cells.open(name), "thread id") as string);
+      name === null
+        ? (idOf(key) as string)
+        : (parseCell(await cells.open(name), "thread id") as string);
     const book = new PayloadBook(row.hashKey);
     threads.set(row.id, {
       threadId,
@@ -114,7 +116,8 @@ function groupsOf(rows: readonly CheckpointRow[]): { thread: number; rows: Check
   const groups: { thread: number; rows: CheckpointRow[] }[] = [];
   for (const row of rows) {
     const last = groups.at(-1)?.rows.at(-1);
-    if (last?.thread === row.thread && Buffer.compare(last.ns, row.ns) === 0) groups.at(-1)?.rows.push(row);
+    if (last?.thread === row.thread && Buffer.compare(last.ns, row.ns) === 0)
+      groups.at(-1)?.rows.push(row);
     else groups.push({ thread: row.thread, rows: [row] });
   }
   return groups;
@@ -148,8 +151,11 @@ async function* readGroup(
   await reader.load(ids);
   // Oldest first, so that each version is one delta away from one that is known.
   const versions = new Map<number, Version>();
-  for (const id of wanted.flatMap(({ row }) => row.manifest).reverse()) versions.set(id, reader.version(id));
-  const byCheckpoint = Map.groupBy(writes, (write) => Buffer.from(write.checkpoint).toString("latin1"));
+  for (const id of wanted.flatMap(({ row }) => row.manifest).reverse())
+    versions.set(id, reader.version(id));
+  const byCheckpoint = Map.groupBy(writes, (write) =>
+    Buffer.from(write.checkpoint).toString("latin1"),
+  );
   const pending = wanted.map(({ row }) =>
     visibleWrites(byCheckpoint.get(Buffer.from(row.id).toString("latin1")) ?? []),
   );
@@ -170,7 +176,9 @@ async function* readGroup(
     };
     if (row.parent !== null) {
       const parent = header.long.parent ?? (idOf(row.parent) as string);
-      tuple.parentConfig = { configurable: { thread_id: threadId, checkpoint_ns: ns, checkpoint_id: parent } };
+      tuple.parentConfig = {
+        configurable: { thread_id: threadId, checkpoint_ns: ns, checkpoint_id: parent },
+      };
     }
     yield tuple;
   }

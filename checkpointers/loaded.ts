@@ -38,7 +38,10 @@ export async function readWrites(
   }));
 }
 
-export function decodeWrites(writes: readonly LoadedWrite[], decoder: Decoder): CheckpointPendingWrite[] {
+export function decodeWrites(
+  writes: readonly LoadedWrite[],
+  decoder: Decoder,
+): CheckpointPendingWrite[] {
   return writes.map(({ task, channel, tree }) => [task, channel, decoder.decode(tree)]);
 }
 

@@ -28,7 +28,11 @@ export function readMigrations(folder: URL): Migration[] {
  * Those still to run on a database at this version.
  * @throws {SchemaTooNewError} the database is newer than this code
  */
-export function pendingMigrations(all: readonly Migration[], found: number, where: string): Migration[] {
+export function pendingMigrations(
+  all: readonly Migration[],
+  found: number,
+  where: string,
+): Migration[] {
   const newest = all.at(-1)?.version ?? 0;
   if (found > newest) throw new SchemaTooNewError(found, newest, where);
   return all.filter((migration) => migration.version > found);

@@ -119,7 +119,8 @@ function payloadContent({ value }: Payload): { text: Cell; kind: number } {
 /** The value of a payload row. */
 export function payloadValue(kind: number, content: Cell): string | Uint8Array {
   const bytes = (): Uint8Array => (typeof content === "string" ? Buffer.from(content) : content);
-  const text = (): string => (typeof content === "string" ? content : Buffer.from(content).toString());
+  const text = (): string =>
+    typeof content === "string" ? content : Buffer.from(content).toString();
   if (kind === PAYLOAD_BYTES) return Uint8Array.from(bytes());
   return kind === PAYLOAD_JSON_TEXT ? (JSON.parse(text()) as string) : text();
 }
@@ -157,7 +158,9 @@ export class PutOperation extends Operation {
     this.#row = checkpoint.row;
     this.#header = { text: checkpoint.header, cell: undefined };
     this.#metadata =
-      checkpoint.metadata === undefined ? undefined : { text: checkpoint.metadata, cell: undefined };
+      checkpoint.metadata === undefined
+        ? undefined
+        : { text: checkpoint.metadata, cell: undefined };
     this.prepare(false);
   }
 
@@ -220,14 +223,24 @@ function encodeVersion(
     if (chain !== undefined) {
       version.chain = chain;
       for (const payload of payloads) mentioned.add(payload);
-      return { text: wrapNames(text, { channel: version.channel }), cell: undefined, version, base };
+      return {
+        text: wrapNames(text, { channel: version.channel }),
+        cell: undefined,
+        version,
+        base,
+      };
     }
   }
   const payloads = new Set<Payload>();
   const text = stringify(version.tree, payloads);
   version.chain = keyframe(weigh(text, payloads));
   for (const payload of payloads) mentioned.add(payload);
-  return { text: wrapNames(text, { channel: version.channel }), cell: undefined, version, base: undefined };
+  return {
+    text: wrapNames(text, { channel: version.channel }),
+    cell: undefined,
+    version,
+    base: undefined,
+  };
 }
 
 export function weigh(text: string, payloads: Iterable<Payload>): Weight {

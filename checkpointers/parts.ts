@@ -13,4 +13,3 @@ export interface SaverParts {
   readonly states: ThreadStates;
   readonly clock: Clock;
 }
-

@@ -45,12 +45,21 @@ export async function pruneThreads(
 ): Promise<PruneResult> {
   const { keepLast, keepSince, latestOnly } = policy;
   if (keepLast === undefined && keepSince === undefined && latestOnly !== true) {
-    throw new InvalidInputError("Cannot prune: say what to keep, with `keepLast`, `keepSince` or `latestOnly`.");
+    throw new InvalidInputError(
+      "Cannot prune: say what to keep, with `keepLast`, `keepSince` or `latestOnly`.",
+    );
   }
   if (keepLast !== undefined && (!Number.isInteger(keepLast) || keepLast < 1)) {
-    throw new InvalidInputError(`Cannot prune: \`keepLast\` must be a positive integer, and is ${String(keepLast)}.`);
+    throw new InvalidInputError(
+      `Cannot prune: \`keepLast\` must be a positive integer, and is ${String(keepLast)}.`,
+    );
   }
-  const since = keepSince instanceof Date ? keepSince.getTime() : keepSince === undefined ? undefined : parts.clock.now() - keepSince;
+  const since =
+    keepSince instanceof Date
+      ? keepSince.getTime()
+      : keepSince === undefined
+        ? undefined
+        : parts.clock.now() - keepSince;
   if (since !== undefined && Number.isNaN(since)) {
     throw new InvalidInputError("Cannot prune: `keepSince` must be milliseconds or a date.");
   }
@@ -61,7 +70,8 @@ export async function pruneThreads(
       const newest = group.toSorted((a, b) => Buffer.compare(b.row.id, a.row.id));
       const last = latestOnly === true ? 0 : (keepLast ?? 0);
       newest.forEach((candidate, position) => {
-        const young = latestOnly !== true && since !== undefined && candidate.row.createdAt >= since;
+        const young =
+          latestOnly !== true && since !== undefined && candidate.row.createdAt >= since;
         if (position < last || young) kept.push(candidate);
       });
     }
@@ -70,15 +80,25 @@ export async function pruneThreads(
   return removeFrom(parts, await threadsNamed(parts, threadIds), keeps, policy.dryRun ?? false);
 }
 
-export async function deleteForRuns(parts: SaverParts, runIds: readonly string[]): Promise<PruneResult> {
+export async function deleteForRuns(
+  parts: SaverParts,
+  runIds: readonly string[],
+): Promise<PruneResult> {
   const keys = runIds.map((runId) => keyOf(runId));
   const threads = await parts.dialect.threadsOfRuns(keys);
   const keeps = (candidates: readonly Candidate[]): Candidate[] =>
-    candidates.filter(({ row }) => row.runId === null || !keys.some((key) => Buffer.compare(key, row.runId as Uint8Array) === 0));
+    candidates.filter(
+      ({ row }) =>
+        row.runId === null ||
+        !keys.some((key) => Buffer.compare(key, row.runId as Uint8Array) === 0),
+    );
   return removeFrom(parts, threads, keeps, false, { all: true });
 }
 
-async function threadsNamed({ dialect }: SaverParts, threadIds: readonly string[] | "*"): Promise<number[]> {
+async function threadsNamed(
+  { dialect }: SaverParts,
+  threadIds: readonly string[] | "*",
+): Promise<number[]> {
   const threads: number[] = [];
   if (threadIds !== "*") {
     for (const threadId of threadIds) {
@@ -88,7 +108,7 @@ async function threadsNamed({ dialect }: SaverParts, threadIds: readonly string[
     }
     return threads;
   }
-  for (let after: { updatedAt: number; id: number } | undefined; ; ) {
+  for (let after: { updatedAt: number; id: number } | undefined; ;) {
     const rows = await dialect.listThreads({ limit: PAGE, after });
     threads.push(...rows.map(({ id }) => id));
     const last = rows.at(-1);
@@ -148,7 +168,10 @@ async function removeFromThread(
   }
 }
 
-async function candidatesOf({ cells, types }: SaverParts, outline: ThreadOutline): Promise<Candidate[]> {
+async function candidatesOf(
+  { cells, types }: SaverParts,
+  outline: ThreadOutline,
+): Promise<Candidate[]> {
   const channelOf = new Map(outline.versions.map(({ id, channel }) => [id, text(channel)]));
   const candidates: Candidate[] = [];
   for (const row of outline.checkpoints) {
@@ -186,27 +209,41 @@ function closure(
   for (let candidate = queue.pop(); candidate !== undefined; candidate = queue.pop()) {
     if (!kept.has(candidate.place)) kept.add(candidate.place);
     // Invariant R1: delta channels are rebuilt from the ancestors down to a stored value.
-    const missing = new Set(candidate.valueless.filter((channel) => deltaChannels.get(candidate.ns)?.has(channel)));
-    for (let at = candidate.parent; at !== undefined && missing.size > 0; at = byPlace.get(at)?.parent) {
+    const missing = new Set(
+      candidate.valueless.filter((channel) => deltaChannels.get(candidate.ns)?.has(channel)),
+    );
+    for (
+      let at = candidate.parent;
+      at !== undefined && missing.size > 0;
+      at = byPlace.get(at)?.parent
+    ) {
       if (!byPlace.has(at)) break;
       kept.add(at);
       for (const channel of storedIn.get(at) ?? []) missing.delete(channel);
     }
   }
   // Invariant R2: the subgraphs of what stays, to any depth.
-  const roots = new Set([...kept].map((at) => byPlace.get(at)?.row.id).map((id) => text(id ?? new Uint8Array())));
+  const roots = new Set(
+    [...kept].map((at) => byPlace.get(at)?.row.id).map((id) => text(id ?? new Uint8Array())),
+  );
   for (const candidate of candidates) {
     if (!isTaskNamespace(candidate.ns)) continue;
     const parent = candidate.metadata?.parents?.[""];
     const chosenRun = onlyChosen && chosen.includes(candidate);
-    if (chosenRun || (!onlyChosen && parent !== undefined && roots.has(text(keyOf(parent))))) kept.add(candidate.place);
+    if (chosenRun || (!onlyChosen && parent !== undefined && roots.has(text(keyOf(parent)))))
+      kept.add(candidate.place);
   }
   return kept;
 }
 
-function* alwaysKept(candidates: readonly Candidate[], outline: ThreadOutline): Iterable<Candidate> {
+function* alwaysKept(
+  candidates: readonly Candidate[],
+  outline: ThreadOutline,
+): Iterable<Candidate> {
   const interrupted = new Set(
-    outline.writes.filter(({ idx }) => idx === -3).map(({ ns, checkpoint }) => place(ns, checkpoint)),
+    outline.writes
+      .filter(({ idx }) => idx === -3)
+      .map(({ ns, checkpoint }) => place(ns, checkpoint)),
   );
   const parents = new Set(candidates.map(({ parent }) => parent));
   for (const group of Map.groupBy(candidates, ({ ns }) => ns).values()) {
@@ -235,12 +272,14 @@ function deltaChannelsOf(
   for (const [ns, group] of Map.groupBy(candidates, (candidate) => candidate.ns)) {
     const counted = new Set<string>();
     for (const { metadata } of group) {
-      for (const name of Object.keys(metadata?.counters_since_delta_snapshot ?? {})) counted.add(text(keyOf(name)));
+      for (const name of Object.keys(metadata?.counters_since_delta_snapshot ?? {}))
+        counted.add(text(keyOf(name)));
     }
     if (counted.size === 0 && !group.some(({ metadata }) => metadata?.source === "loop")) {
       for (const write of outline.writes) {
         const channel = text(write.channel);
-        if (text(write.ns) === ns && !channel.startsWith("__") && !channel.startsWith("branch:")) counted.add(channel);
+        if (text(write.ns) === ns && !channel.startsWith("__") && !channel.startsWith("branch:"))
+          counted.add(channel);
       }
     }
     found.set(ns, counted);
@@ -248,9 +287,14 @@ function deltaChannelsOf(
   return found;
 }
 
-function channelsByCheckpoint(candidates: readonly Candidate[], outline: ThreadOutline): Map<string, string[]> {
+function channelsByCheckpoint(
+  candidates: readonly Candidate[],
+  outline: ThreadOutline,
+): Map<string, string[]> {
   const channelOf = new Map(outline.versions.map(({ id, channel }) => [id, text(channel)]));
-  return new Map(candidates.map(({ place: at, row }) => [at, row.manifest.map((id) => channelOf.get(id) ?? "")]));
+  return new Map(
+    candidates.map(({ place: at, row }) => [at, row.manifest.map((id) => channelOf.get(id) ?? "")]),
+  );
 }
 
 /** The rows that nothing kept reaches. Payload references are in the rows' data, so those are read. */
@@ -265,7 +309,11 @@ async function removalOf(
   for (const row of outline.checkpoints) {
     if (!kept.has(place(row.ns, row.id))) continue;
     for (const id of row.manifest) {
-      for (let at: number | null | undefined = id; at !== null && at !== undefined && !reached.has(at); at = baseOf.get(at)) {
+      for (
+        let at: number | null | undefined = id;
+        at !== null && at !== undefined && !reached.has(at);
+        at = baseOf.get(at)
+      ) {
         reached.add(at);
       }
     }
@@ -276,22 +324,31 @@ async function removalOf(
   };
   const ids = [...reached];
   for (let from = 0; from < ids.length; from += PAGE) {
-    for (const { data } of await dialect.readVersions(thread, ids.slice(from, from + PAGE))) await mention(data);
+    for (const { data } of await dialect.readVersions(thread, ids.slice(from, from + PAGE)))
+      await mention(data);
   }
   const known = new Set(outline.checkpoints.map((row) => place(row.ns, row.id)));
   const writers = Map.groupBy(outline.writes, ({ ns }) => text(ns));
   for (const group of writers.values()) {
     const places = new Map(group.map((write) => [place(write.ns, write.checkpoint), write]));
     // Writes whose checkpoint is still to come are a running task's.
-    const staying = [...places].filter(([at]) => kept.has(at) || !known.has(at)).map(([, write]) => write);
+    const staying = [...places]
+      .filter(([at]) => kept.has(at) || !known.has(at))
+      .map(([, write]) => write);
     const [first] = staying;
     if (first === undefined) continue;
-    for (const write of await dialect.readWrites(thread, first.ns, staying.map(({ checkpoint }) => checkpoint))) {
+    for (const write of await dialect.readWrites(
+      thread,
+      first.ns,
+      staying.map(({ checkpoint }) => checkpoint),
+    )) {
       await mention(write.data);
     }
   }
   return {
-    checkpoints: outline.checkpoints.filter((row) => !kept.has(place(row.ns, row.id))).map(({ ns, id }) => ({ ns, id })),
+    checkpoints: outline.checkpoints
+      .filter((row) => !kept.has(place(row.ns, row.id)))
+      .map(({ ns, id }) => ({ ns, id })),
     versions: outline.versions.filter(({ id }) => !reached.has(id)).map(({ id }) => id),
     payloads: outline.payloads.filter(({ hash }) => !mentioned.has(hash)).map(({ hash }) => hash),
   };
@@ -301,7 +358,8 @@ function bytesOf(outline: ThreadOutline, removal: Removal, kept: ReadonlySet<str
   const versions = new Set(removal.versions);
   const payloads = new Set(removal.payloads);
   const going = new Set(removal.checkpoints.map(({ ns, id }) => place(ns, id)));
-  const sum = (rows: readonly { bytes: number }[]): number => rows.reduce((total, { bytes }) => total + bytes, 0);
+  const sum = (rows: readonly { bytes: number }[]): number =>
+    rows.reduce((total, { bytes }) => total + bytes, 0);
   return (
     sum(outline.versions.filter(({ id }) => versions.has(id))) +
     sum(outline.payloads.filter(({ hash }) => payloads.has(hash))) +

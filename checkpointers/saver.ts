@@ -39,7 +39,13 @@ import type {
   ThreadStats,
   ThreadStore,
 } from "../src/store.ts";
-import { Branches, NULL_TASK_ID, checkpointPlace, namespacePlace, visibleWrites } from "./branches.ts";
+import {
+  Branches,
+  NULL_TASK_ID,
+  checkpointPlace,
+  namespacePlace,
+  visibleWrites,
+} from "./branches.ts";
 import { readTarget, type Target } from "./config.ts";
 import type { Dialect, FoundCheckpoint } from "./dialect.ts";
 import { Cells, parseCell } from "./encoding/cells.ts";
@@ -104,7 +110,12 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver<string> implemen
       await this.setup();
       state.bind(
         (await dialect.findThread(state.key)) ??
-          (await dialect.createThread(state.key, await this.#nameOf(state), state.newHashKey, clock.now())),
+          (await dialect.createThread(
+            state.key,
+            await this.#nameOf(state),
+            state.newHashKey,
+            clock.now(),
+          )),
       );
     });
     // oxlint-disable-next-line no-console -- the default for an option
@@ -152,6 +163,7 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver<string> implemen
   }
 
   override async getTuple(config: RunnableConfig): Promise<CheckpointTuple | undefined> {
+    if (config.configurable?.["thread_id"] === undefined) return undefined;
     const target = readTarget(config, "get a checkpoint");
     const state = this.#parts.states.of(target.threadId);
     await this.#settled(state);
@@ -171,7 +183,13 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver<string> implemen
     const decoder = new Decoder(this.#parts.types);
     const checkpoint = buildCheckpoint(header, checkpointId, loaded.manifest, decoder);
     const tuple: CheckpointTuple = {
-      config: { configurable: { thread_id: target.threadId, checkpoint_ns: target.ns, checkpoint_id: checkpointId } },
+      config: {
+        configurable: {
+          thread_id: target.threadId,
+          checkpoint_ns: target.ns,
+          checkpoint_id: checkpointId,
+        },
+      },
       checkpoint,
       metadata: header.metadata,
       pendingWrites: decodeWrites(loaded.writes, decoder),
@@ -179,18 +197,26 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver<string> implemen
     if (found.checkpoint.parent !== null) {
       const parent = header.long.parent ?? (idOf(found.checkpoint.parent) as string);
       tuple.parentConfig = {
-        configurable: { thread_id: target.threadId, checkpoint_ns: target.ns, checkpoint_id: parent },
+        configurable: {
+          thread_id: target.threadId,
+          checkpoint_ns: target.ns,
+          checkpoint_id: parent,
+        },
       };
       if (checkpoint.v < 4) await this.#migratePendingSends(checkpoint, tuple.parentConfig);
     }
     return tuple;
   }
 
-  override async *list(config: RunnableConfig, options?: CheckpointListOptions): AsyncGenerator<CheckpointTuple> {
+  override async *list(
+    config: RunnableConfig,
+    options?: CheckpointListOptions,
+  ): AsyncGenerator<CheckpointTuple> {
     await this.setup();
     await this.#commits.drain();
     for await (const tuple of listTuples(this.#parts, config, options ?? {})) {
-      if (options?.before !== undefined && config.metadata !== undefined) this.#noteReplay(config, tuple);
+      if (options?.before !== undefined && config.metadata !== undefined)
+        this.#noteReplay(config, tuple);
       if (tuple.checkpoint.v < 4 && tuple.parentConfig !== undefined) {
         await this.#migratePendingSends(tuple.checkpoint, tuple.parentConfig);
       }
@@ -228,11 +254,16 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver<string> implemen
     );
   }
 
-  override putWrites(config: RunnableConfig, writes: PendingWrite[], taskId: string): Promise<void> {
+  override putWrites(
+    config: RunnableConfig,
+    writes: PendingWrite[],
+    taskId: string,
+  ): Promise<void> {
     // Thrown, not rejected: LangGraph then ends the run cleanly, with this error.
     const target = readTarget(config, "put writes", { checkpointId: true });
     const checkpointId = target.checkpointId as string;
-    if (typeof taskId !== "string") throw new InvalidInputError("Cannot put writes: the task id is not a string.");
+    if (typeof taskId !== "string")
+      throw new InvalidInputError("Cannot put writes: the task id is not a string.");
     const state = this.#parts.states.of(target.threadId);
     const place = checkpointPlace(target.ns, checkpointId);
     const manifest = state.manifest(place);
@@ -342,24 +373,40 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver<string> implemen
     checkCheckpoint(checkpoint);
     const state = this.#parts.states.of(target.threadId);
     const parentId = target.checkpointId;
-    const parent = parentId === undefined ? EMPTY : state.manifest(checkpointPlace(target.ns, parentId));
+    const parent =
+      parentId === undefined ? EMPTY : state.manifest(checkpointPlace(target.ns, parentId));
     const values: [channel: string, tree: Node][] = [];
     for (const channel of Object.keys(checkpoint.channel_values)) {
       const version = checkpoint.channel_versions[channel];
       // The contract of savers with plain integers, as LangGraph's validation suite has it: such a
       // version that is not new, and that the parent does not hold, stands for no value.
       const foreign = version !== undefined && !isOwnVersion(version);
-      if (foreign && !Object.hasOwn(newVersions, channel) && parent !== undefined && !parent.has(channel)) continue;
+      if (
+        foreign &&
+        !Object.hasOwn(newVersions, channel) &&
+        parent !== undefined &&
+        !parent.has(channel)
+      )
+        continue;
       values.push([
         channel,
-        encode(checkpoint.channel_values[channel], parent?.get(channel)?.tree, this.#context(state, channel)),
+        encode(
+          checkpoint.channel_values[channel],
+          parent?.get(channel)?.tree,
+          this.#context(state, channel),
+        ),
       ]);
     }
     const put: PreparedPut = {
       target,
       checkpointId: checkpoint.id,
       values,
-      header: encodeHeader(checkpoint, metadata, { parent: parentId, ns: target.ns }, this.#parts.types),
+      header: encodeHeader(
+        checkpoint,
+        metadata,
+        { parent: parentId, ns: target.ns },
+        this.#parts.types,
+      ),
       createdAt: timeOf(checkpoint.ts, this.#parts.clock),
       runId: runIdOf(config, metadata),
       metadata: userMetadata(config),
@@ -368,14 +415,20 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver<string> implemen
           ? null
           : this.#branches.consumed(config, checkpointPlace(target.ns, parentId)),
     };
-    return parent === undefined ? this.#putOnUnread(state, put) : this.#commits.add(this.#operation(state, put, parent));
+    return parent === undefined
+      ? this.#putOnUnread(state, put)
+      : this.#commits.add(this.#operation(state, put, parent));
   }
 
   /** The parent is not in memory: read it, find what the new values share with it, then go on. */
   async #putOnUnread(state: ThreadState, put: PreparedPut): Promise<void> {
     const { ns, checkpointId } = put.target;
     await this.#settled(state);
-    const found = await this.#parts.dialect.readCheckpoint(state.key, keyOf(ns), keyOf(checkpointId as string));
+    const found = await this.#parts.dialect.readCheckpoint(
+      state.key,
+      keyOf(ns),
+      keyOf(checkpointId as string),
+    );
     let parent: Manifest = EMPTY;
     if (found !== undefined) {
       state.bind(found.thread);
@@ -435,11 +488,20 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver<string> implemen
   async #load(state: ThreadState, found: FoundCheckpoint, ns: string): Promise<LoadedCheckpoint> {
     const { dialect, cells, types } = this.#parts;
     const { checkpoint } = found;
-    const header = decodeHeader(parseCell(await cells.open(checkpoint.header), "checkpoint header"), types);
+    const header = decodeHeader(
+      parseCell(await cells.open(checkpoint.header), "checkpoint header"),
+      types,
+    );
     const checkpointId = header.long.id ?? (idOf(checkpoint.id) as string);
     const place = checkpointPlace(ns, checkpointId);
     const epoch = state.epoch;
-    const reader = new VersionReader(dialect, cells, found.thread.id, state.payloads, state.versionsById());
+    const reader = new VersionReader(
+      dialect,
+      cells,
+      found.thread.id,
+      state.payloads,
+      state.versionsById(),
+    );
     const writes = visibleWrites(found.writes);
     await reader.load([
       ...checkpoint.manifest,
@@ -455,7 +517,11 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver<string> implemen
   }
 
   #noteReplay(config: RunnableConfig, tuple: CheckpointTuple): void {
-    const { thread_id: threadId, checkpoint_ns: ns, checkpoint_id: id } = tuple.config.configurable ?? {};
+    const {
+      thread_id: threadId,
+      checkpoint_ns: ns,
+      checkpoint_id: id,
+    } = tuple.config.configurable ?? {};
     this.#branches.read(
       config,
       namespacePlace(threadId as string, ns as string),
@@ -503,7 +569,9 @@ function checkCheckpoint(checkpoint: Checkpoint): void {
     throw new InvalidInputError("Cannot put a checkpoint: it has no id.");
   }
   if (typeof checkpoint.channel_values !== "object" || checkpoint.channel_values === null) {
-    throw new InvalidInputError(`Cannot put checkpoint "${checkpoint.id}": it has no channel_values.`);
+    throw new InvalidInputError(
+      `Cannot put checkpoint "${checkpoint.id}": it has no channel_values.`,
+    );
   }
 }
 
@@ -511,9 +579,12 @@ function checkTypes(types: readonly StoredType[]): readonly StoredType[] {
   const names = new Set<string>();
   for (const type of types) {
     if (typeof type.name !== "string" || typeof type.is !== "function") {
-      throw new InvalidInputError("Each of a saver's `types` needs a name, is(), encode() and decode().");
+      throw new InvalidInputError(
+        "Each of a saver's `types` needs a name, is(), encode() and decode().",
+      );
     }
-    if (names.has(type.name)) throw new InvalidInputError(`Two of the saver's \`types\` are called "${type.name}".`);
+    if (names.has(type.name))
+      throw new InvalidInputError(`Two of the saver's \`types\` are called "${type.name}".`);
     names.add(type.name);
   }
   return types;
@@ -534,7 +605,10 @@ function runIdOf(config: RunnableConfig, metadata: CheckpointMetadata): string |
   return candidates.find((id) => typeof id === "string");
 }
 
-function sameJson(next: Record<string, unknown>, known: Record<string, unknown> | undefined): boolean {
+function sameJson(
+  next: Record<string, unknown>,
+  known: Record<string, unknown> | undefined,
+): boolean {
   if (known === undefined) return false;
   return Object.keys(next).every((key) => JSON.stringify(next[key]) === JSON.stringify(known[key]));
 }

@@ -102,7 +102,8 @@ export class ThreadState {
   }
 
   rememberLeaf(version: Version): void {
-    if (typeof version.tree !== "object" || version.tree === null) this.#leaves.set(version.channel, version);
+    if (typeof version.tree !== "object" || version.tree === null)
+      this.#leaves.set(version.channel, version);
   }
 
   /** Remembered versions by id, of all checkpoints. */
@@ -117,7 +118,8 @@ export class ThreadState {
   /** A rough size; versions shared by checkpoints count once. */
   estimatedBytes(): number {
     const seen = new Set<Version>();
-    for (const manifest of this.#checkpoints.values()) for (const version of manifest.values()) seen.add(version);
+    for (const manifest of this.#checkpoints.values())
+      for (const version of manifest.values()) seen.add(version);
     let bytes = 1_000;
     for (const { chain } of seen) bytes += chain.keyframe.read + chain.deltas.read;
     return bytes;

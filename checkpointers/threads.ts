@@ -12,10 +12,15 @@ const DEFAULT_LIMIT = 100;
 /** Rows read at a time where a filter drops some of them. */
 const PAGE = 200;
 
-export async function listThreads({ dialect, cells }: SaverParts, options: ListThreadsOptions): Promise<ThreadPage> {
+export async function listThreads(
+  { dialect, cells }: SaverParts,
+  options: ListThreadsOptions,
+): Promise<ThreadPage> {
   const limit = options.limit ?? DEFAULT_LIMIT;
   if (!Number.isInteger(limit) || limit < 1) {
-    throw new InvalidInputError(`Cannot list threads: \`limit\` must be a positive integer, and is ${String(limit)}.`);
+    throw new InvalidInputError(
+      `Cannot list threads: \`limit\` must be a positive integer, and is ${String(limit)}.`,
+    );
   }
   const query: ThreadQuery = {
     createdAfter: instant(options.createdAfter, "createdAfter"),
@@ -55,7 +60,10 @@ async function threadInfo(cells: Cells, row: ThreadListing): Promise<ThreadInfo>
   };
 }
 
-export async function threadIdOf(cells: Cells, row: { key: Uint8Array; name: Cell | null }): Promise<string> {
+export async function threadIdOf(
+  cells: Cells,
+  row: { key: Uint8Array; name: Cell | null },
+): Promise<string> {
   const id = row.name === null ? idOf(row.key) : parseCell(await cells.open(row.name), "thread id");
   if (typeof id !== "string") throw new CorruptDataError("A stored thread id is damaged.");
   return id;
@@ -72,7 +80,9 @@ function instant(value: Date | string | undefined, option: string): number | und
   if (value === undefined) return undefined;
   const time = value instanceof Date ? value.getTime() : Date.parse(value);
   if (Number.isNaN(time)) {
-    throw new InvalidInputError(`Cannot list threads: \`${option}\` is not a date: ${String(value)}.`);
+    throw new InvalidInputError(
+      `Cannot list threads: \`${option}\` is not a date: ${String(value)}.`,
+    );
   }
   return time;
 }
@@ -84,21 +94,32 @@ function writeCursor(row: ThreadListing): string {
 function readCursor(cursor: string): { updatedAt: number; id: number } {
   const [updatedAt, id] = Buffer.from(cursor, "base64url").toString().split(".").map(Number);
   if (!Number.isSafeInteger(updatedAt) || !Number.isSafeInteger(id)) {
-    throw new InvalidInputError(`Cannot list threads: "${cursor}" is not a cursor of an earlier call.`);
+    throw new InvalidInputError(
+      `Cannot list threads: "${cursor}" is not a cursor of an earlier call.`,
+    );
   }
   return { updatedAt: updatedAt as number, id: id as number };
 }
 
-export async function copyThread({ dialect, cells, clock }: SaverParts, from: string, to: string): Promise<void> {
+export async function copyThread(
+  { dialect, cells, clock }: SaverParts,
+  from: string,
+  to: string,
+): Promise<void> {
   const source = await dialect.findThread(keyOf(from));
   if (source === undefined) throw new NotFoundError(`There is no thread "${from}" to copy.`);
   const name = isLongId(to) ? await cells.seal(JSON.stringify(to)) : null;
   if (!(await dialect.copyThread(source, keyOf(to), name, clock.now()))) {
-    throw new InvalidInputError(`Cannot copy to thread "${to}": it exists. Delete it first, or choose another id.`);
+    throw new InvalidInputError(
+      `Cannot copy to thread "${to}": it exists. Delete it first, or choose another id.`,
+    );
   }
 }
 
-export async function threadStats({ dialect }: SaverParts, threadId: string | undefined): Promise<ThreadStats> {
+export async function threadStats(
+  { dialect }: SaverParts,
+  threadId: string | undefined,
+): Promise<ThreadStats> {
   let thread: number | undefined;
   if (threadId !== undefined) {
     thread = (await dialect.findThread(keyOf(threadId)))?.id;
@@ -128,7 +149,8 @@ export async function threadStats({ dialect }: SaverParts, threadId: string | un
 }
 
 /** Keys of a config's metadata that LangGraph and LangChain put there. */
-const FRAMEWORK_KEY = /^(thread_id|checkpoint_(id|ns|map)|run_id|run_attempt|versions|revision_id)$|^(langgraph_|lc_|ls_|__)/;
+const FRAMEWORK_KEY =
+  /^(thread_id|checkpoint_(id|ns|map)|run_id|run_attempt|versions|revision_id)$|^(langgraph_|lc_|ls_|__)/;
 
 /** The user's own metadata of a config: what `listThreads` tells of the thread. */
 export function userMetadata(config: RunnableConfig): Record<string, unknown> | undefined {

@@ -67,7 +67,9 @@ export class VersionReader {
     while (version === undefined) {
       const row = this.#rows.get(at);
       if (row === undefined) {
-        throw new CorruptDataError(`Channel version ${at}, on which version ${id} builds, is not stored.`);
+        throw new CorruptDataError(
+          `Channel version ${at}, on which version ${id} builds, is not stored.`,
+        );
       }
       path.push(at);
       if (row.base === null) break;
@@ -102,14 +104,16 @@ export class VersionReader {
   writeTree(stored: Node, base: number | null): Node {
     const content = resolveReferences(stored, this.#payloads);
     if (base === null) return content;
-    return applyDelta(this.version(base).tree, content as unknown as Delta, (text) => this.#book.leaf(text));
+    return applyDelta(this.version(base).tree, content as unknown as Delta, (text) =>
+      this.#book.leaf(text),
+    );
   }
 
   /** Forgets all that these versions do not need; for the next page of a listing. */
   keepOnly(ids: Iterable<number>): void {
     const rows = new Map<number, ParsedRow>();
     for (const id of ids) {
-      for (let at: number | null = id; at !== null && !rows.has(at); ) {
+      for (let at: number | null = id; at !== null && !rows.has(at);) {
         const row = this.#rows.get(at);
         if (row === undefined) break;
         rows.set(at, row);
@@ -123,7 +127,7 @@ export class VersionReader {
   }
 
   #isAtHand(id: number): boolean {
-    for (let at: number | null = id; ; ) {
+    for (let at: number | null = id; ;) {
       if (this.#known.has(at) || this.#versions.has(at)) return true;
       const row: ParsedRow | undefined = this.#rows.get(at);
       if (row === undefined) return false;
@@ -133,10 +137,18 @@ export class VersionReader {
   }
 
   async #fetch(ids: readonly number[]): Promise<void> {
-    const fresh: { id: number; channel: string; base: number | null; text: string; content: Node }[] = [];
+    const fresh: {
+      id: number;
+      channel: string;
+      base: number | null;
+      text: string;
+      content: Node;
+    }[] = [];
     for (const row of await this.#dialect.readVersions(this.#thread, ids)) {
       if (this.#rows.has(row.id)) continue;
-      const text = cellText(typeof row.data === "string" ? row.data : await this.#cells.open(row.data));
+      const text = cellText(
+        typeof row.data === "string" ? row.data : await this.#cells.open(row.data),
+      );
       const named = unwrapNames(parseCell(text, `channel version ${row.id}`) as Node);
       fresh.push({
         id: row.id,
@@ -150,7 +162,9 @@ export class VersionReader {
     for (const { id, channel, base, text, content } of fresh) {
       const mentioned = new Set<string>();
       collectReferences(content, mentioned);
-      const payloads = [...mentioned].map((hash) => this.#payloads.get(hash)).filter((found) => found !== undefined);
+      const payloads = [...mentioned]
+        .map((hash) => this.#payloads.get(hash))
+        .filter((found) => found !== undefined);
       this.#rows.set(id, {
         channel,
         base,
@@ -163,7 +177,9 @@ export class VersionReader {
   #step(id: number, base: Version | undefined): Version {
     const { channel, content, weight } = this.#rows.get(id) as ParsedRow;
     if (base === undefined) return { id, channel, tree: content, chain: keyframe(weight) };
-    const tree = applyDelta(base.tree, content as unknown as Delta, (text) => this.#book.leaf(text));
+    const tree = applyDelta(base.tree, content as unknown as Delta, (text) =>
+      this.#book.leaf(text),
+    );
     return { id, channel, tree, chain: lengthened(base.chain, weight) };
   }
 }

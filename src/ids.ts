@@ -62,7 +62,9 @@ function fromWtf8(bytes: Buffer): string {
 
 /** Random lowercase hex digits. */
 export function randomHex(digits: number): string {
-  return randomBytes(Math.ceil(digits / 2)).toString("hex").slice(0, digits);
+  return randomBytes(Math.ceil(digits / 2))
+    .toString("hex")
+    .slice(0, digits);
 }
 
 /** Random bytes for keys. */

@@ -35,7 +35,11 @@ export class Cells {
     const [type, bytes] = await this.#serde.dumpsTyped(plain);
     const name = Buffer.from(type);
     if (name.length > 255) throw new CorruptDataError(`The serde's type name is too long: ${type}`);
-    return Buffer.concat([Buffer.of(SEALED, typeof text === "string" ? 0 : 1, name.length), name, bytes]);
+    return Buffer.concat([
+      Buffer.of(SEALED, typeof text === "string" ? 0 : 1, name.length),
+      name,
+      bytes,
+    ]);
   }
 
   /** The text (or bytes) of a cell as the database gave it. */
@@ -65,7 +69,9 @@ export class Cells {
 
 /** The text of an opened cell: databases give bytes where the column holds both. */
 export function cellText(cell: Cell): string {
-  return typeof cell === "string" ? cell : Buffer.from(cell.buffer, cell.byteOffset, cell.byteLength).toString();
+  return typeof cell === "string"
+    ? cell
+    : Buffer.from(cell.buffer, cell.byteOffset, cell.byteLength).toString();
 }
 
 /** @throws {CorruptDataError} not JSON */

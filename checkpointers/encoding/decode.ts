@@ -143,7 +143,11 @@ function errorOf(fields: Record<string, unknown>): Error {
   const options = "cause" in fields ? { cause } : undefined;
   const error =
     Class === AggregateError
-      ? new AggregateError(Array.isArray(errors) ? (errors as unknown[]) : [], String(message), options)
+      ? new AggregateError(
+          Array.isArray(errors) ? (errors as unknown[]) : [],
+          String(message),
+          options,
+        )
       : new Class(String(message), options);
   if (error.name !== name) hide(error, "name", name);
   hide(error, "stack", stack);
@@ -152,13 +156,21 @@ function errorOf(fields: Record<string, unknown>): Error {
 }
 
 function hide(target: object, key: string, value: unknown): void {
-  Object.defineProperty(target, key, { value, enumerable: false, configurable: true, writable: true });
+  Object.defineProperty(target, key, {
+    value,
+    enumerable: false,
+    configurable: true,
+    writable: true,
+  });
 }
 
 const ERROR_CLASSES: ReadonlyMap<string, new (message: string, options?: ErrorOptions) => Error> =
   new Map(
     [Error, TypeError, RangeError, SyntaxError, ReferenceError, EvalError, URIError]
-      .map((Class): [string, new (message: string, options?: ErrorOptions) => Error] => [Class.name, Class])
+      .map((Class): [string, new (message: string, options?: ErrorOptions) => Error] => [
+        Class.name,
+        Class,
+      ])
       .concat([["AggregateError", AggregateError as unknown as new (message: string) => Error]]),
   );
 
@@ -172,7 +184,9 @@ function bytesOf(kind: string, content: Node | undefined): unknown {
   if (kind === "Uint8Array") return bytes;
   if (kind === "Buffer") return Buffer.from(buffer);
   if (kind === "ArrayBuffer") return buffer;
-  const View = (globalThis as unknown as Record<string, (new (buffer: ArrayBuffer) => unknown) | undefined>)[kind];
+  const View = (
+    globalThis as unknown as Record<string, (new (buffer: ArrayBuffer) => unknown) | undefined>
+  )[kind];
   if (View === undefined) throw unexpected("a kind of bytes this Node knows", kind);
   return new View(buffer);
 }

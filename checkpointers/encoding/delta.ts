@@ -38,7 +38,10 @@ function diffLists(base: readonly Node[], next: readonly Node[]): Delta {
   let prefix = 0;
   while (prefix < shorter && base[prefix] === next[prefix]) prefix += 1;
   let suffix = 0;
-  while (suffix < shorter - prefix && base[base.length - 1 - suffix] === next[next.length - 1 - suffix]) {
+  while (
+    suffix < shorter - prefix &&
+    base[base.length - 1 - suffix] === next[next.length - 1 - suffix]
+  ) {
     suffix += 1;
   }
   if (base.length === next.length) {
@@ -151,5 +154,7 @@ export function applyDelta(base: Node, delta: Delta, leaf: (text: string) => Nod
 
 function misfit(expected: string, found: Node): CorruptDataError {
   const kind = Array.isArray(found) ? `a list of ${found.length}` : typeof found;
-  return new CorruptDataError(`A stored change does not fit its base: expected ${expected}, found ${kind}.`);
+  return new CorruptDataError(
+    `A stored change does not fit its base: expected ${expected}, found ${kind}.`,
+  );
 }

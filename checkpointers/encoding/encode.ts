@@ -13,7 +13,16 @@ import { Document } from "@langchain/core/documents";
 import { UnserializableError } from "../../src/errors.ts";
 import { isDerivedField, messageName } from "./messages.ts";
 import { PAYLOAD_MIN_LENGTH, type PayloadBook } from "./payloads.ts";
-import { Payload, TAG, getOwn, isNodeMap, setOwn, tagged, type Node, type NodeMap } from "./tree.ts";
+import {
+  Payload,
+  TAG,
+  getOwn,
+  isNodeMap,
+  setOwn,
+  tagged,
+  type Node,
+  type NodeMap,
+} from "./tree.ts";
 import type { StoredType } from "./types.ts";
 
 const UNDEFINED: Node = Object.freeze({ $: TAG.undefined }) as NodeMap;
@@ -82,7 +91,8 @@ class Encoder {
   }
 
   #object(value: object, previous: Node | undefined): Node {
-    if (this.#containers.includes(value)) throw this.#refuse("a cycle (a value that contains itself)");
+    if (this.#containers.includes(value))
+      throw this.#refuse("a cycle (a value that contains itself)");
     if (this.#containers.length >= MAX_DEPTH) throw this.#refuse("a value nested too deeply");
     this.#containers.push(value);
     const node = this.#container(value, previous);
@@ -121,7 +131,10 @@ class Encoder {
       const before = tagged(previous, TAG.object);
       return this.#wrap(TAG.object, this.#map(value, before?.["v"]), before);
     }
-    return this.#map(value, isNodeMap(previous) && !Object.hasOwn(previous, "$") ? previous : undefined);
+    return this.#map(
+      value,
+      isNodeMap(previous) && !Object.hasOwn(previous, "$") ? previous : undefined,
+    );
   }
 
   /** An object's own fields, in order: another order of the same keys is another value. */
@@ -199,7 +212,9 @@ class Encoder {
     const tag = tagged(previous, TAG.type);
     const before = tag !== undefined && tag["k"] === type.name ? tag : undefined;
     const form = this.node(type.encode(value), before?.["v"]);
-    return before !== undefined && before["v"] === form ? before : { $: TAG.type, k: type.name, v: form };
+    return before !== undefined && before["v"] === form
+      ? before
+      : { $: TAG.type, k: type.name, v: form };
   }
 
   #instance(value: object, previous: Node | undefined): Node {
@@ -213,7 +228,8 @@ class Encoder {
       return this.#wrap(TAG.set, this.#list([...value], before?.["v"]), before);
     }
     if (ArrayBuffer.isView(value)) return this.#bytes(value.constructor.name, value, previous);
-    if (value instanceof ArrayBuffer) return this.#bytes("ArrayBuffer", new Uint8Array(value), previous);
+    if (value instanceof ArrayBuffer)
+      return this.#bytes("ArrayBuffer", new Uint8Array(value), previous);
     if (value instanceof Error) return this.#error(value, previous);
     const graph = this.#langgraph(value, previous);
     if (graph !== undefined) return graph;
@@ -272,10 +288,16 @@ class Encoder {
     const { payloads } = this.#context;
     if (payloads === undefined || bytes.length < PAYLOAD_MIN_LENGTH) {
       const text = Buffer.from(bytes).toString("base64");
-      return before !== undefined && before["v"] === text ? before : { $: TAG.bytes, k: kind, v: text };
+      return before !== undefined && before["v"] === text
+        ? before
+        : { $: TAG.bytes, k: kind, v: text };
     }
     const old = before?.["v"];
-    if (old instanceof Payload && old.value instanceof Uint8Array && Buffer.compare(old.value, bytes) === 0) {
+    if (
+      old instanceof Payload &&
+      old.value instanceof Uint8Array &&
+      Buffer.compare(old.value, bytes) === 0
+    ) {
       return before as NodeMap;
     }
     return { $: TAG.bytes, k: kind, v: payloads.ofBytes(bytes) };
@@ -330,7 +352,11 @@ export const BYTE_KINDS: ReadonlySet<string> = new Set([
 function isDocument(value: object): boolean {
   if (value instanceof Document) return true;
   const { constructor, pageContent, metadata } = value as Partial<Document> & object;
-  return constructor.name === "Document" && typeof pageContent === "string" && typeof metadata === "object";
+  return (
+    constructor.name === "Document" &&
+    typeof pageContent === "string" &&
+    typeof metadata === "object"
+  );
 }
 
 function dateForm(date: Date): Node {
@@ -341,7 +367,11 @@ function dateForm(date: Date): Node {
 function pathText(keys: readonly (string | number)[]): string {
   return keys
     .map((key) =>
-      typeof key === "number" ? `[${key}]` : /^[A-Za-z_$][\w$]*$/.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`,
+      typeof key === "number"
+        ? `[${key}]`
+        : /^[A-Za-z_$][\w$]*$/.test(key)
+          ? `.${key}`
+          : `[${JSON.stringify(key)}]`,
     )
     .join("");
 }

@@ -67,7 +67,9 @@ function classes(): Map<string, MessageClass> {
       name,
       prototype: Object.getPrototypeOf(instance) as object,
       layout,
-      fields: new Set(layout.filter((part) => part.kind === "field").map((part) => part.key as string)),
+      fields: new Set(
+        layout.filter((part) => part.kind === "field").map((part) => part.key as string),
+      ),
     };
     byName.set(name, known);
     byConstructor.set(instance.constructor, known);

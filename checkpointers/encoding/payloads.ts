@@ -89,7 +89,8 @@ export function resolveReferences(node: Node, payloads: ReadonlyMap<string, Payl
   const hash = referenceOf(node);
   if (hash !== undefined) {
     const found = payloads.get(hash);
-    if (!found) throw new CorruptDataError(`A stored value refers to payload ${hash}, which is gone.`);
+    if (!found)
+      throw new CorruptDataError(`A stored value refers to payload ${hash}, which is gone.`);
     return found;
   }
   for (const key of Object.keys(node)) {

@@ -11,7 +11,9 @@ export function rebase(node: Node, previous: Node | undefined): Node {
   if (Array.isArray(node)) {
     const before = Array.isArray(previous) ? previous : [];
     const list = node.map((item, i) => rebase(item, before[i]));
-    return Array.isArray(previous) && list.length === before.length && list.every((item, i) => item === before[i])
+    return Array.isArray(previous) &&
+      list.length === before.length &&
+      list.every((item, i) => item === before[i])
       ? previous
       : list;
   }
@@ -19,7 +21,11 @@ export function rebase(node: Node, previous: Node | undefined): Node {
   const keys = Object.keys(node);
   const map: NodeMap = {};
   for (const key of keys) {
-    setOwn(map, key, rebase(getOwn(node, key) as Node, before === undefined ? undefined : getOwn(before, key)));
+    setOwn(
+      map,
+      key,
+      rebase(getOwn(node, key) as Node, before === undefined ? undefined : getOwn(before, key)),
+    );
   }
   if (before === undefined) return map;
   const old = Object.keys(before);
@@ -31,5 +37,9 @@ export function rebase(node: Node, previous: Node | undefined): Node {
 
 function samePayload(a: Payload, b: Payload): boolean {
   if (a.value === b.value || a.hash === b.hash) return true;
-  return a.value instanceof Uint8Array && b.value instanceof Uint8Array && Buffer.compare(a.value, b.value) === 0;
+  return (
+    a.value instanceof Uint8Array &&
+    b.value instanceof Uint8Array &&
+    Buffer.compare(a.value, b.value) === 0
+  );
 }

@@ -74,10 +74,7 @@ export function stringify(tree: unknown, payloads: Set<Payload>): string {
 
 export function isNodeMap(node: Node | undefined): node is NodeMap {
   return (
-    typeof node === "object" &&
-    node !== null &&
-    !Array.isArray(node) &&
-    !(node instanceof Payload)
+    typeof node === "object" && node !== null && !Array.isArray(node) && !(node instanceof Payload)
   );
 }
 

@@ -27,20 +27,28 @@ export function commitBatch(connection: Connection, batch: Batch): Promise<Reado
        WHERE id = ? AND generation = ?`,
     );
     for (const thread of batch.threads) {
-      const { changes } = touch.run(thread.updatedAt, thread.metadata, thread.id, thread.generation);
+      const { changes } = touch.run(
+        thread.updatedAt,
+        thread.metadata,
+        thread.id,
+        thread.generation,
+      );
       if (Number(changes) === 0) left.add(thread.id);
     }
     for (const row of batch.payloads) if (!left.has(row.thread)) insertPayload(connection, row);
     for (const row of batch.versions) if (!left.has(row.thread)) insertVersion(connection, row);
     for (const row of batch.writes) if (!left.has(row.thread)) insertWrite(connection, row);
-    for (const row of batch.checkpoints) if (!left.has(row.thread)) insertCheckpoint(connection, row);
+    for (const row of batch.checkpoints)
+      if (!left.has(row.thread)) insertCheckpoint(connection, row);
     return left;
   });
 }
 
 function insertPayload(connection: Connection, row: PayloadRow): void {
   connection
-    .sql("INSERT INTO holdfast_payloads (thread_id, hash, kind, data) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING")
+    .sql(
+      "INSERT INTO holdfast_payloads (thread_id, hash, kind, data) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+    )
     .run(row.thread, row.hash, row.kind, row.data);
 }
 
@@ -64,7 +72,17 @@ function insertWrite(connection: Connection, row: WriteRow): void {
        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
        ON CONFLICT (thread_id, checkpoint_ns, checkpoint_id, task_id, idx, branch) ${conflict}`,
     )
-    .run(row.thread, row.ns, row.checkpoint, row.task, row.idx, row.branch, row.channel, row.base, row.data);
+    .run(
+      row.thread,
+      row.ns,
+      row.checkpoint,
+      row.task,
+      row.idx,
+      row.branch,
+      row.channel,
+      row.base,
+      row.data,
+    );
 }
 
 function insertCheckpoint(connection: Connection, row: CheckpointRow): void {
@@ -104,7 +122,9 @@ export function findCheckpoint(
         ? connection
             .sql(`SELECT ${CHECKPOINT_COLUMNS} ${where} ORDER BY checkpoint_id DESC LIMIT 1`)
             .get(thread.id, ns)
-        : connection.sql(`SELECT ${CHECKPOINT_COLUMNS} ${where} AND checkpoint_id = ?`).get(thread.id, ns, id);
+        : connection
+            .sql(`SELECT ${CHECKPOINT_COLUMNS} ${where} AND checkpoint_id = ?`)
+            .get(thread.id, ns, id);
     if (row === undefined) return undefined;
     const checkpoint = checkpointRow(row as SqlRow);
     const writes = connection
@@ -173,7 +193,9 @@ export function findVersionsOfChannels(
         )
         .all(
           thread,
-          JSON.stringify(channels.map((channel) => Buffer.from(channel).toString("hex").toUpperCase())),
+          JSON.stringify(
+            channels.map((channel) => Buffer.from(channel).toString("hex").toUpperCase()),
+          ),
         ) as { id: number; channel: Uint8Array }[],
   );
 }
@@ -244,7 +266,10 @@ export function findWrites(
       statement
         .all(thread, ns, checkpoint)
         .map((row) => ({ ...writeRow(row as SqlRow), checkpoint }))
-        .filter((write) => wanted === undefined || wanted.some((channel) => channel.equals(write.channel))),
+        .filter(
+          (write) =>
+            wanted === undefined || wanted.some((channel) => channel.equals(write.channel)),
+        ),
     );
   });
 }

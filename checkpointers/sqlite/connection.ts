@@ -10,7 +10,11 @@
  */
 
 import { createRequire } from "node:module";
-import { DatabaseUnavailableError, HoldfastError, MissingDependencyError } from "../../src/errors.ts";
+import {
+  DatabaseUnavailableError,
+  HoldfastError,
+  MissingDependencyError,
+} from "../../src/errors.ts";
 import type { Clock } from "../../src/clock.ts";
 
 /** What a bound parameter may be. */
@@ -81,7 +85,9 @@ export class Connection {
       // Only where the file is still empty: lets a prune give space back.
       this.#db.exec("PRAGMA auto_vacuum = INCREMENTAL");
       this.#db.exec("PRAGMA journal_mode = WAL");
-      this.#db.exec(`PRAGMA synchronous = ${this.#options.synchronous === "full" ? "FULL" : "NORMAL"}`);
+      this.#db.exec(
+        `PRAGMA synchronous = ${this.#options.synchronous === "full" ? "FULL" : "NORMAL"}`,
+      );
     });
   }
 
@@ -169,5 +175,7 @@ function explain(error: unknown): unknown {
   if (error instanceof HoldfastError) return error;
   const { errcode, code, message } = error as { errcode?: number; code?: string; message?: string };
   if (errcode === undefined && code?.startsWith("SQLITE_") !== true) return error;
-  return new DatabaseUnavailableError(`SQLite refused: ${message ?? String(error)}.`, { cause: error });
+  return new DatabaseUnavailableError(`SQLite refused: ${message ?? String(error)}.`, {
+    cause: error,
+  });
 }

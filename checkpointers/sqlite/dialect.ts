@@ -13,21 +13,26 @@ export function sqliteDialect(connection: Connection, where: string): Dialect {
     end: () => Promise.resolve(connection.close()),
     reserveVersions: (count) => threads.reserveVersions(connection, count),
     findThread: (key) => threads.findThread(connection, key),
-    createThread: (key, name, hashKey, now) => threads.createThread(connection, key, name, hashKey, now),
+    createThread: (key, name, hashKey, now) =>
+      threads.createThread(connection, key, name, hashKey, now),
     commit: (batch) => checkpoints.commitBatch(connection, batch),
     readCheckpoint: (key, ns, id) => checkpoints.findCheckpoint(connection, key, ns, id),
     readVersions: (_thread, ids) => checkpoints.findVersions(connection, ids),
-    versionsOfChannels: (thread, channels) => checkpoints.findVersionsOfChannels(connection, thread, channels),
+    versionsOfChannels: (thread, channels) =>
+      checkpoints.findVersionsOfChannels(connection, thread, channels),
     readPayloads: (thread, hashes) => checkpoints.findPayloads(connection, thread, hashes),
     listCheckpoints: (query) => checkpoints.listRows(connection, query),
-    readWrites: (thread, ns, ids, channels) => checkpoints.findWrites(connection, thread, ns, ids, channels),
-    readAncestors: (thread, ns, id, limit) => checkpoints.findAncestors(connection, thread, ns, id, limit),
+    readWrites: (thread, ns, ids, channels) =>
+      checkpoints.findWrites(connection, thread, ns, ids, channels),
+    readAncestors: (thread, ns, id, limit) =>
+      checkpoints.findAncestors(connection, thread, ns, id, limit),
     listThreads: (query) => threads.listThreadRows(connection, query),
     threadsById: (ids) => threads.findThreadsById(connection, ids),
     deleteThread: (key) => threads.deleteThreadRows(connection, key),
     copyThread: (from, key, name, now) => threads.copyThreadRows(connection, from, key, name, now),
     outlineThread: (thread) => threads.outline(connection, thread),
-    removeRows: (thread, revision, removal) => threads.removeThreadRows(connection, thread, revision, removal),
+    removeRows: (thread, revision, removal) =>
+      threads.removeThreadRows(connection, thread, revision, removal),
     threadsOfRuns: (runIds) => threads.findThreadsOfRuns(connection, runIds),
     stats: (thread) => threads.countRows(connection, thread),
   };

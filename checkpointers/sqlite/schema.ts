@@ -13,7 +13,10 @@ export const SCHEMA_VERSION = MIGRATIONS.at(-1)?.version ?? 0;
  * @returns whether the official saver's tables are in the same file
  * @throws {SchemaTooNewError} a newer holdfast wrote the file
  */
-export async function setUp(connection: Connection, where: string): Promise<{ officialTables: boolean }> {
+export async function setUp(
+  connection: Connection,
+  where: string,
+): Promise<{ officialTables: boolean }> {
   await connection.configure();
   const found = await connection.read(() => versionOf(connection));
   if (pendingMigrations(MIGRATIONS, found, where).length > 0) {
@@ -22,7 +25,9 @@ export async function setUp(connection: Connection, where: string): Promise<{ of
       for (const migration of pendingMigrations(MIGRATIONS, versionOf(connection), where)) {
         if (migration.version === 1) createLedger(connection);
         connection
-          .sql("INSERT INTO holdfast_migrations (version, name, applied_at) VALUES (?, ?, datetime('now'))")
+          .sql(
+            "INSERT INTO holdfast_migrations (version, name, applied_at) VALUES (?, ?, datetime('now'))",
+          )
           .run(migration.version, migration.name);
         connection.exec(migration.sql);
       }

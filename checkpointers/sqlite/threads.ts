@@ -14,7 +14,10 @@ import type { Connection, SqlRow, SqlValue } from "./connection.ts";
 
 const TABLES_BY_THREAD = ["checkpoints", "channel_versions", "payloads", "pending_writes"] as const;
 
-export function findThread(connection: Connection, key: Uint8Array): Promise<ThreadRow | undefined> {
+export function findThread(
+  connection: Connection,
+  key: Uint8Array,
+): Promise<ThreadRow | undefined> {
   return connection.read(() => findThreadRow(connection, key));
 }
 
@@ -50,13 +53,18 @@ function insertThread(
 export function reserveVersions(connection: Connection, count: number): Promise<number> {
   return connection.write(() => {
     const row = connection
-      .sql("UPDATE holdfast_sequences SET next = next + ? WHERE name = 'channel_versions' RETURNING next")
+      .sql(
+        "UPDATE holdfast_sequences SET next = next + ? WHERE name = 'channel_versions' RETURNING next",
+      )
       .get(count) as { next: number };
     return row.next - count;
   });
 }
 
-export function listThreadRows(connection: Connection, query: ThreadQuery): Promise<ThreadListing[]> {
+export function listThreadRows(
+  connection: Connection,
+  query: ThreadQuery,
+): Promise<ThreadListing[]> {
   const where: string[] = ["1 = 1"];
   const values: SqlValue[] = [];
   const add = (condition: string, ...parameters: SqlValue[]): void => {
@@ -67,7 +75,8 @@ export function listThreadRows(connection: Connection, query: ThreadQuery): Prom
   if (query.createdBefore !== undefined) add("created_at < ?", query.createdBefore);
   if (query.updatedAfter !== undefined) add("updated_at > ?", query.updatedAfter);
   if (query.updatedBefore !== undefined) add("updated_at < ?", query.updatedBefore);
-  if (query.after !== undefined) add("(updated_at, id) < (?, ?)", query.after.updatedAt, query.after.id);
+  if (query.after !== undefined)
+    add("(updated_at, id) < (?, ?)", query.after.updatedAt, query.after.id);
   return connection.read(() =>
     connection
       .sql(
@@ -152,15 +161,21 @@ export function copyThreadRows(
     if (!insertThread(connection, key, name, from.hashKey, now)) return false;
     const to = (findThreadRow(connection, key) as ThreadRow).id;
     connection
-      .sql("UPDATE holdfast_threads SET metadata = (SELECT metadata FROM holdfast_threads WHERE id = ?) WHERE id = ?")
+      .sql(
+        "UPDATE holdfast_threads SET metadata = (SELECT metadata FROM holdfast_threads WHERE id = ?) WHERE id = ?",
+      )
       .run(from.id, to);
     // New version ids keep the order of the old ones, so one offset serves every reference.
     const { low, high } = connection
-      .sql("SELECT min(id) AS low, max(id) AS high FROM holdfast_channel_versions WHERE thread_id = ?")
+      .sql(
+        "SELECT min(id) AS low, max(id) AS high FROM holdfast_channel_versions WHERE thread_id = ?",
+      )
       .get(from.id) as { low: number | null; high: number | null };
     const span = low === null || high === null ? 0 : high - low + 1;
     const { next } = connection
-      .sql("UPDATE holdfast_sequences SET next = next + ? WHERE name = 'channel_versions' RETURNING next")
+      .sql(
+        "UPDATE holdfast_sequences SET next = next + ? WHERE name = 'channel_versions' RETURNING next",
+      )
       .get(span) as { next: number };
     const offset = next - span - (low ?? 0);
     connection
@@ -196,11 +211,14 @@ export function copyThreadRows(
   });
 }
 
-export function outline(connection: Connection, thread: number): Promise<ThreadOutline | undefined> {
+export function outline(
+  connection: Connection,
+  thread: number,
+): Promise<ThreadOutline | undefined> {
   return connection.read(() => {
-    const found = connection.sql("SELECT revision FROM holdfast_threads WHERE id = ?").get(thread) as
-      | { revision: number }
-      | undefined;
+    const found = connection
+      .sql("SELECT revision FROM holdfast_threads WHERE id = ?")
+      .get(thread) as { revision: number } | undefined;
     if (found === undefined) return undefined;
     return {
       revision: found.revision,
@@ -222,7 +240,9 @@ export function outline(connection: Connection, thread: number): Promise<ThreadO
         )
         .all(thread) as ThreadOutline["writes"],
       payloads: connection
-        .sql("SELECT hash, length(CAST(data AS BLOB)) AS bytes FROM holdfast_payloads WHERE thread_id = ?")
+        .sql(
+          "SELECT hash, length(CAST(data AS BLOB)) AS bytes FROM holdfast_payloads WHERE thread_id = ?",
+        )
         .all(thread) as ThreadOutline["payloads"],
     };
   });
@@ -244,23 +264,32 @@ export function removeThreadRows(
     if (Number(changes) === 0) return false;
     for (const { ns, id } of removal.checkpoints) {
       connection
-        .sql("DELETE FROM holdfast_checkpoints WHERE thread_id = ? AND checkpoint_ns = ? AND checkpoint_id = ?")
+        .sql(
+          "DELETE FROM holdfast_checkpoints WHERE thread_id = ? AND checkpoint_ns = ? AND checkpoint_id = ?",
+        )
         .run(thread, ns, id);
       connection
-        .sql("DELETE FROM holdfast_pending_writes WHERE thread_id = ? AND checkpoint_ns = ? AND checkpoint_id = ?")
+        .sql(
+          "DELETE FROM holdfast_pending_writes WHERE thread_id = ? AND checkpoint_ns = ? AND checkpoint_id = ?",
+        )
         .run(thread, ns, id);
     }
     connection
       .sql("DELETE FROM holdfast_channel_versions WHERE id IN (SELECT value FROM json_each(?))")
       .run(JSON.stringify(removal.versions));
     connection
-      .sql("DELETE FROM holdfast_payloads WHERE thread_id = ? AND hash IN (SELECT value FROM json_each(?))")
+      .sql(
+        "DELETE FROM holdfast_payloads WHERE thread_id = ? AND hash IN (SELECT value FROM json_each(?))",
+      )
       .run(thread, JSON.stringify(removal.payloads));
     return true;
   });
 }
 
-export function findThreadsOfRuns(connection: Connection, runIds: readonly Uint8Array[]): Promise<number[]> {
+export function findThreadsOfRuns(
+  connection: Connection,
+  runIds: readonly Uint8Array[],
+): Promise<number[]> {
   return connection.read(() => {
     const threads = new Set<number>();
     for (const runId of runIds) {
@@ -287,7 +316,9 @@ export function countRows(connection: Connection, thread: number | undefined): P
     const checkpoints = count("checkpoints", "header");
     const writes = count("pending_writes", "data");
     const payloads = count("payloads", "data");
-    const threads = connection.sql("SELECT count(*) AS count FROM holdfast_threads").get() as { count: number };
+    const threads = connection.sql("SELECT count(*) AS count FROM holdfast_threads").get() as {
+      count: number;
+    };
     return {
       threads: thread === undefined ? threads.count : 1,
       checkpoints: checkpoints.count,

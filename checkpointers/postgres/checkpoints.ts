@@ -1,0 +1,361 @@
+/** Checkpoints, their channel versions, payloads and pending writes: written and read. */
+
+import { NULL_TASK_ID } from "../branches.ts";
+import type {
+  Ancestor,
+  Batch,
+  CheckpointQuery,
+  CheckpointRow,
+  FoundCheckpoint,
+  FoundWrite,
+  PayloadRow,
+  ThreadRow,
+  VersionRow,
+} from "../dialect.ts";
+import { array, cellOf, type Connection, type SqlRow, type SqlValue } from "./connection.ts";
+
+const CHECKPOINT_COLUMNS =
+  "thread_id, checkpoint_ns, checkpoint_id, parent_id, manifest, consumed, run_id, created_at, header, header_bytes";
+const WRITE_COLUMNS = "task_id, idx, branch, channel, base_id, data, data_bytes";
+
+/**
+ * One statement for the whole batch. It locks the threads in the order of their ids, compares each
+ * generation with the locked row (not with an older snapshot of it), and writes the rows of those
+ * that are as their writer knew them.
+ */
+export async function commitBatch(
+  connection: Connection,
+  batch: Batch,
+): Promise<ReadonlySet<number>> {
+  const { threads, payloads, versions, writes, checkpoints } = batch;
+  const rows = await connection.query(commitText(connection), [
+    array.bigints(threads.map((row) => row.id)),
+    array.bigints(threads.map((row) => row.generation)),
+    array.bigints(threads.map((row) => row.updatedAt)),
+    ...array.cells(threads.map((row) => row.metadata)),
+
+    array.bigints(payloads.map((row) => row.thread)),
+    array.texts(payloads.map((row) => row.hash)),
+    array.integers(payloads.map((row) => row.kind)),
+    ...array.cells(payloads.map((row) => row.data)),
+
+    array.bigints(versions.map((row) => row.id)),
+    array.bigints(versions.map((row) => row.thread)),
+    array.bytes(versions.map((row) => row.channel)),
+    array.bigints(versions.map((row) => row.base)),
+    ...array.cells(versions.map((row) => row.data)),
+
+    array.bigints(writes.map((row) => row.thread)),
+    array.bytes(writes.map((row) => row.ns)),
+    array.bytes(writes.map((row) => row.checkpoint)),
+    array.bytes(writes.map((row) => row.task)),
+    array.integers(writes.map((row) => row.idx)),
+    array.bigints(writes.map((row) => row.branch)),
+    array.bytes(writes.map((row) => row.channel)),
+    array.bigints(writes.map((row) => row.base)),
+    ...array.cells(writes.map((row) => row.data)),
+
+    array.bigints(checkpoints.map((row) => row.thread)),
+    array.bytes(checkpoints.map((row) => row.ns)),
+    array.bytes(checkpoints.map((row) => row.id)),
+    array.bytes(checkpoints.map((row) => row.parent)),
+    array.texts(checkpoints.map((row) => JSON.stringify(row.manifest))),
+    array.texts(
+      checkpoints.map((row) => (row.consumed === null ? null : JSON.stringify(row.consumed))),
+    ),
+    array.bytes(checkpoints.map((row) => row.runId)),
+    array.bigints(checkpoints.map((row) => row.createdAt)),
+    ...array.cells(checkpoints.map((row) => row.header)),
+  ]);
+  const written = new Set(rows.map((row) => row["id"] as number));
+  return new Set(threads.map((row) => row.id).filter((id) => !written.has(id)));
+}
+
+const commitTexts = new WeakMap<Connection, string>();
+
+function commitText(connection: Connection): string {
+  const known = commitTexts.get(connection);
+  if (known !== undefined) return known;
+  const table = (name: string): string => connection.name(name);
+  const text = `
+    WITH wanted AS (
+      SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::bytea[])
+        AS w (id, generation, updated_at, metadata, metadata_bytes)
+    ), locked AS (
+      SELECT t.id, t.generation FROM ${table("threads")} t
+      WHERE t.id = ANY ($1::bigint[]) ORDER BY t.id FOR NO KEY UPDATE
+    ), current AS MATERIALIZED (
+      SELECT w.* FROM wanted w JOIN locked l ON l.id = w.id AND l.generation = w.generation
+    ), touched AS (
+      UPDATE ${table("threads")} t
+      SET updated_at = greatest(t.updated_at, c.updated_at), revision = t.revision + 1,
+        metadata = CASE WHEN c.metadata IS NULL AND c.metadata_bytes IS NULL THEN t.metadata ELSE c.metadata END,
+        metadata_bytes =
+          CASE WHEN c.metadata IS NULL AND c.metadata_bytes IS NULL THEN t.metadata_bytes ELSE c.metadata_bytes END
+      FROM current c WHERE t.id = c.id
+    ), new_payloads AS (
+      INSERT INTO ${table("payloads")} (thread_id, hash, kind, data, data_bytes)
+      SELECT r.* FROM unnest($6::bigint[], $7::text[], $8::integer[], $9::text[], $10::bytea[])
+        AS r (thread_id, hash, kind, data, data_bytes) JOIN current c ON c.id = r.thread_id
+      ON CONFLICT DO NOTHING
+    ), new_versions AS (
+      INSERT INTO ${table("channel_versions")} (id, thread_id, channel, base_id, data, data_bytes)
+      SELECT r.* FROM unnest($11::bigint[], $12::bigint[], $13::bytea[], $14::bigint[], $15::text[], $16::bytea[])
+        AS r (id, thread_id, channel, base_id, data, data_bytes) JOIN current c ON c.id = r.thread_id
+      ON CONFLICT DO NOTHING
+    ), new_writes AS (
+      INSERT INTO ${table("pending_writes")}
+        (thread_id, checkpoint_ns, checkpoint_id, task_id, idx, branch, channel, base_id, data, data_bytes)
+      SELECT r.* FROM unnest($17::bigint[], $18::bytea[], $19::bytea[], $20::bytea[], $21::integer[],
+          $22::bigint[], $23::bytea[], $24::bigint[], $25::text[], $26::bytea[])
+        AS r (thread_id, checkpoint_ns, checkpoint_id, task_id, idx, branch, channel, base_id, data, data_bytes)
+        JOIN current c ON c.id = r.thread_id
+      ON CONFLICT (thread_id, checkpoint_ns, checkpoint_id, task_id, idx, branch) DO UPDATE SET
+        channel = excluded.channel, base_id = excluded.base_id,
+        data = excluded.data, data_bytes = excluded.data_bytes
+      WHERE excluded.idx < 0 OR excluded.task_id = '${NULL_TASK_ID}'::bytea
+    ), new_checkpoints AS (
+      INSERT INTO ${table("checkpoints")} (${CHECKPOINT_COLUMNS})
+      SELECT r.* FROM unnest($27::bigint[], $28::bytea[], $29::bytea[], $30::bytea[], $31::text[],
+          $32::text[], $33::bytea[], $34::bigint[], $35::text[], $36::bytea[])
+        AS r (${CHECKPOINT_COLUMNS}) JOIN current c ON c.id = r.thread_id
+      ON CONFLICT (thread_id, checkpoint_ns, checkpoint_id) DO UPDATE SET
+        parent_id = excluded.parent_id, manifest = excluded.manifest, consumed = excluded.consumed,
+        run_id = excluded.run_id, created_at = excluded.created_at,
+        header = excluded.header, header_bytes = excluded.header_bytes
+    )
+    SELECT id FROM current`;
+  commitTexts.set(connection, text);
+  return text;
+}
+
+/** The checkpoint and its pending writes in one round trip: one row for it, then one for each write. */
+export async function findCheckpoint(
+  connection: Connection,
+  key: Uint8Array,
+  ns: Uint8Array,
+  id: Uint8Array | undefined,
+): Promise<FoundCheckpoint | undefined> {
+  const [first, ...rest] = await connection.query(
+    `WITH t AS (
+       SELECT id, generation, hash_key FROM ${connection.name("threads")} WHERE key = $1
+     ), c AS (
+       SELECT c.* FROM t JOIN ${connection.name("checkpoints")} c ON c.thread_id = t.id
+       WHERE c.checkpoint_ns = $2 ${id === undefined ? "" : "AND c.checkpoint_id = $3"}
+       ORDER BY c.checkpoint_id DESC LIMIT 1
+     )
+     SELECT 0 AS part, t.generation, t.hash_key, ${prefixed("c", CHECKPOINT_COLUMNS)},
+       NULL::bytea AS task_id, NULL::integer AS idx, NULL::bigint AS branch, NULL::bytea AS channel,
+       NULL::bigint AS base_id, NULL::text AS data, NULL::bytea AS data_bytes
+     FROM t, c
+     UNION ALL
+     SELECT 1, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+       ${prefixed("w", WRITE_COLUMNS)}
+     FROM c JOIN ${connection.name("pending_writes")} w
+       ON w.thread_id = c.thread_id AND w.checkpoint_ns = c.checkpoint_ns AND w.checkpoint_id = c.checkpoint_id
+     ORDER BY part, task_id, idx, branch`,
+    id === undefined ? [key, ns] : [key, ns, id],
+  );
+  if (first === undefined) return undefined;
+  return {
+    thread: {
+      id: first["thread_id"] as number,
+      generation: first["generation"] as number,
+      hashKey: first["hash_key"] as Uint8Array,
+    },
+    checkpoint: checkpointRow(first),
+    writes: rest.map(writeRow),
+  };
+}
+
+function prefixed(table: string, columns: string): string {
+  return columns
+    .split(", ")
+    .map((column) => `${table}.${column}`)
+    .join(", ");
+}
+
+export async function findThreadRow(
+  connection: Connection,
+  key: Uint8Array,
+): Promise<ThreadRow | undefined> {
+  const [row] = await connection.query(
+    `SELECT id, generation, hash_key FROM ${connection.name("threads")} WHERE key = $1`,
+    [key],
+  );
+  if (row === undefined) return undefined;
+  return {
+    id: row["id"] as number,
+    generation: row["generation"] as number,
+    hashKey: row["hash_key"] as Uint8Array,
+  };
+}
+
+export async function findVersions(
+  connection: Connection,
+  ids: readonly number[],
+): Promise<Omit<VersionRow, "thread">[]> {
+  const versions = connection.name("channel_versions");
+  const rows = await connection.query(
+    `WITH RECURSIVE chain AS (
+       SELECT id, channel, base_id, data, data_bytes FROM ${versions} WHERE id = ANY ($1::bigint[])
+       UNION
+       SELECT v.id, v.channel, v.base_id, v.data, v.data_bytes
+       FROM chain JOIN ${versions} v ON v.id = chain.base_id
+     )
+     SELECT * FROM chain`,
+    [array.bigints(ids)],
+  );
+  return rows.map((row) => ({
+    id: row["id"] as number,
+    channel: row["channel"] as Uint8Array,
+    base: row["base_id"] as number | null,
+    data: cellOf(row["data"], row["data_bytes"]),
+  }));
+}
+
+export async function findVersionsOfChannels(
+  connection: Connection,
+  thread: number,
+  channels: readonly Uint8Array[],
+): Promise<{ id: number; channel: Uint8Array }[]> {
+  const rows = await connection.query(
+    `SELECT id, channel FROM ${connection.name("channel_versions")}
+     WHERE thread_id = $1 AND channel = ANY ($2::bytea[])`,
+    [thread, array.bytes(channels)],
+  );
+  return rows as { id: number; channel: Uint8Array }[];
+}
+
+export async function findPayloads(
+  connection: Connection,
+  thread: number,
+  hashes: readonly string[],
+): Promise<Omit<PayloadRow, "thread">[]> {
+  const rows = await connection.query(
+    `SELECT hash, kind, data, data_bytes FROM ${connection.name("payloads")}
+     WHERE thread_id = $1 AND hash = ANY ($2::text[])`,
+    [thread, array.texts(hashes)],
+  );
+  return rows.map((row) => ({
+    hash: row["hash"] as string,
+    kind: row["kind"] as number,
+    data: cellOf(row["data"], row["data_bytes"]),
+  }));
+}
+
+export async function listRows(
+  connection: Connection,
+  query: CheckpointQuery,
+): Promise<CheckpointRow[]> {
+  const where: string[] = ["true"];
+  const values: SqlValue[] = [];
+  const add = (condition: (...places: string[]) => string, ...parameters: SqlValue[]): void => {
+    where.push(condition(...parameters.map((_, i) => `$${values.length + i + 1}`)));
+    values.push(...parameters);
+  };
+  if (query.thread !== undefined) add((thread) => `thread_id = ${thread}`, query.thread);
+  if (query.ns !== undefined) add((ns) => `checkpoint_ns = ${ns}`, query.ns);
+  if (query.id !== undefined) add((id) => `checkpoint_id = ${id}`, query.id);
+  if (query.before !== undefined) add((id) => `checkpoint_id < ${id}`, query.before);
+  if (query.after !== undefined) {
+    add(
+      (thread, ns, id) =>
+        `(thread_id > ${thread}::bigint OR (thread_id = ${thread}::bigint AND (checkpoint_ns > ${ns}::bytea
+          OR (checkpoint_ns = ${ns}::bytea AND checkpoint_id < ${id}::bytea))))`,
+      query.after.thread,
+      query.after.ns,
+      query.after.id,
+    );
+  }
+  values.push(query.limit);
+  const rows = await connection.query(
+    `SELECT ${CHECKPOINT_COLUMNS} FROM ${connection.name("checkpoints")} WHERE ${where.join(" AND ")}
+     ORDER BY thread_id, checkpoint_ns, checkpoint_id DESC LIMIT $${values.length}`,
+    values,
+  );
+  return rows.map(checkpointRow);
+}
+
+export async function findWrites(
+  connection: Connection,
+  thread: number,
+  ns: Uint8Array,
+  checkpoints: readonly Uint8Array[],
+  channels: readonly Uint8Array[] | undefined,
+): Promise<(FoundWrite & { checkpoint: Uint8Array })[]> {
+  if (checkpoints.length === 0) return [];
+  const rows = await connection.query(
+    `SELECT checkpoint_id, ${WRITE_COLUMNS} FROM ${connection.name("pending_writes")}
+     WHERE thread_id = $1 AND checkpoint_ns = $2 AND checkpoint_id = ANY ($3::bytea[])
+       ${channels === undefined ? "" : "AND channel = ANY ($4::bytea[])"}
+     ORDER BY checkpoint_id, task_id, idx, branch`,
+    [
+      thread,
+      ns,
+      array.bytes(checkpoints),
+      ...(channels === undefined ? [] : [array.bytes(channels)]),
+    ],
+  );
+  return rows.map((row) => ({ ...writeRow(row), checkpoint: row["checkpoint_id"] as Uint8Array }));
+}
+
+export async function findAncestors(
+  connection: Connection,
+  thread: number,
+  ns: Uint8Array,
+  id: Uint8Array,
+  limit: number,
+): Promise<Ancestor[]> {
+  const checkpoints = connection.name("checkpoints");
+  const rows = await connection.query(
+    `WITH RECURSIVE line (depth, id, consumed) AS (
+       SELECT 1, parent_id, consumed FROM ${checkpoints}
+       WHERE thread_id = $1 AND checkpoint_ns = $2 AND checkpoint_id = $3 AND parent_id IS NOT NULL
+       UNION ALL
+       SELECT depth + 1, c.parent_id, c.consumed
+       FROM line JOIN ${checkpoints} c
+         ON c.thread_id = $1 AND c.checkpoint_ns = $2 AND c.checkpoint_id = line.id
+       WHERE c.parent_id IS NOT NULL AND depth < $4::integer
+     )
+     SELECT c.checkpoint_id, c.manifest, line.consumed
+     FROM line JOIN ${checkpoints} c
+       ON c.thread_id = $1 AND c.checkpoint_ns = $2 AND c.checkpoint_id = line.id
+     ORDER BY depth`,
+    [thread, ns, id, limit],
+  );
+  return rows.map((row) => ({
+    id: row["checkpoint_id"] as Uint8Array,
+    manifest: JSON.parse(row["manifest"] as string) as number[],
+    consumed: numbersOrNull(row["consumed"]),
+  }));
+}
+
+export function checkpointRow(row: SqlRow): CheckpointRow {
+  return {
+    thread: row["thread_id"] as number,
+    ns: row["checkpoint_ns"] as Uint8Array,
+    id: row["checkpoint_id"] as Uint8Array,
+    parent: row["parent_id"] as Uint8Array | null,
+    manifest: JSON.parse(row["manifest"] as string) as number[],
+    consumed: numbersOrNull(row["consumed"]),
+    runId: row["run_id"] as Uint8Array | null,
+    createdAt: row["created_at"] as number,
+    header: cellOf(row["header"], row["header_bytes"]),
+  };
+}
+
+function writeRow(row: SqlRow): FoundWrite {
+  return {
+    task: row["task_id"] as Uint8Array,
+    idx: row["idx"] as number,
+    branch: row["branch"] as number,
+    channel: row["channel"] as Uint8Array,
+    base: row["base_id"] as number | null,
+    data: cellOf(row["data"], row["data_bytes"]),
+  };
+}
+
+function numbersOrNull(text: unknown): number[] | null {
+  return typeof text === "string" ? (JSON.parse(text) as number[]) : null;
+}

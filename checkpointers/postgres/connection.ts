@@ -1,0 +1,274 @@
+/**
+ * Postgres through a `pg` pool: statements, their parameters and results, and what to do when the
+ * connection or the server goes away.
+ *
+ * Invariants
+ *   C1  Statements are idempotent, so one whose connection broke is sent again, until
+ *       `retryTimeout` is over; then the caller gets one clear error.
+ *   C2  No idle connection's error ever reaches the process.
+ *   C3  It works behind a pooler in transaction mode: named statements are given up at the first
+ *       sign that they do not survive, and nothing relies on session state.
+ */
+
+import { createHash } from "node:crypto";
+import { createRequire } from "node:module";
+import type pg from "pg";
+import type { Clock } from "../../src/clock.ts";
+import {
+  DatabaseUnavailableError,
+  InvalidInputError,
+  MissingDependencyError,
+} from "../../src/errors.ts";
+import type { Cell } from "../encoding/cells.ts";
+
+export type SqlValue = string | number | null | Uint8Array;
+export type SqlRow = Record<string, unknown>;
+
+export interface ConnectionOptions {
+  schema: string;
+  /** How long to try again, in milliseconds. */
+  retryTimeout: number;
+  clock: Clock;
+}
+
+/** A pool of our own for a connection string. */
+export function openPool(url: string, settings: pg.PoolConfig): pg.Pool {
+  if (!/^postgres(ql)?:\/\//.test(url)) {
+    throw new InvalidInputError('A Postgres connection string begins with "postgres://".');
+  }
+  let driver: typeof pg;
+  try {
+    driver = createRequire(import.meta.url)("pg") as typeof pg;
+  } catch (cause) {
+    throw new MissingDependencyError('PostgresSaver needs the package "pg": npm install pg', {
+      cause,
+    });
+  }
+  return new driver.Pool({ connectionString: url, keepAlive: true, ...settings });
+}
+
+/** Text results as they are needed here: bytes as bytes, 64-bit integers as numbers (ours are safe). */
+const TYPES = {
+  getTypeParser: (oid: number) => PARSERS.get(oid) ?? ((text: string): unknown => text),
+} as unknown as pg.CustomTypesConfig;
+const PARSERS = new Map<number, (text: string) => unknown>([
+  [16, (text) => text === "t"],
+  [17, (text) => Buffer.from(text.slice(2), "hex")],
+  [20, Number],
+  [21, Number],
+  [23, Number],
+]);
+
+export class Connection {
+  readonly #pool: pg.Pool;
+  readonly #options: ConnectionOptions;
+  readonly #names = new Map<string, string>();
+  #namedStatements = true;
+  #ended = false;
+
+  constructor(pool: pg.Pool, options: ConnectionOptions) {
+    this.#pool = pool;
+    this.#options = options;
+    // Invariant C2. The next statement finds out, and connects anew.
+    pool.on("error", () => undefined);
+  }
+
+  /** A table's, or sequence's, name in our schema, quoted. */
+  name(table: string): string {
+    return `${quoted(this.#options.schema)}.${table}`;
+  }
+
+  get schema(): string {
+    return this.#options.schema;
+  }
+
+  /** One statement, one round trip, sent again where that can help. */
+  query(text: string, values: readonly SqlValue[] = []): Promise<SqlRow[]> {
+    return this.#patiently(async () => {
+      const { rows } = await this.#pool.query({
+        text,
+        values: [...values],
+        types: TYPES,
+        ...(this.#namedStatements ? { name: this.#nameOf(text) } : {}),
+      });
+      return rows as SqlRow[];
+    });
+  }
+
+  /** Several statements in one transaction on one connection; all of them again if it breaks. */
+  transaction<T>(
+    work: (query: (text: string, values?: readonly SqlValue[]) => Promise<SqlRow[]>) => Promise<T>,
+  ): Promise<T> {
+    return this.#patiently(async () => {
+      const client = await this.#pool.connect();
+      let broken: Error | undefined;
+      // A client that was taken out of the pool reports a broken connection by itself.
+      const onError = (error: Error): void => {
+        broken = error;
+      };
+      client.on("error", onError);
+      try {
+        await client.query("BEGIN");
+        const result = await work(async (text, values = []) => {
+          const { rows } = await client.query({ text, values: [...values], types: TYPES });
+          return rows as SqlRow[];
+        });
+        await client.query("COMMIT");
+        return result;
+      } catch (error) {
+        await client.query("ROLLBACK").catch((failure: Error) => {
+          broken = failure;
+        });
+        throw error;
+      } finally {
+        client.off("error", onError);
+        client.release(broken ?? false);
+      }
+    });
+  }
+
+  async end(): Promise<void> {
+    if (this.#ended) return;
+    this.#ended = true;
+    await this.#pool.end();
+  }
+
+  #nameOf(text: string): string {
+    let name = this.#names.get(text);
+    if (name === undefined) {
+      name = `holdfast_${createHash("sha256").update(text).digest("hex").slice(0, 24)}`;
+      this.#names.set(text, name);
+    }
+    return name;
+  }
+
+  async #patiently<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#ended)
+      throw new DatabaseUnavailableError("The saver was ended; open a new one to go on.");
+    const { clock, retryTimeout } = this.#options;
+    const start = clock.now();
+    for (let pause = 20; ; pause = Math.min(pause * 2, 1_000)) {
+      try {
+        return await work();
+      } catch (error) {
+        if (this.#namedStatements && lostStatement(error)) {
+          this.#namedStatements = false;
+          continue;
+        }
+        if (!isTransient(error)) throw explain(error);
+        if (clock.now() - start + pause > retryTimeout) {
+          throw new DatabaseUnavailableError(
+            `Postgres could not be reached for ${retryTimeout} ms: ${(error as Error).message}. ` +
+              "Check that the server runs and that the connection string is right.",
+            { cause: error },
+          );
+        }
+        await clock.sleep(pause);
+      }
+    }
+  }
+}
+
+/** A named statement is unknown, or known as another one: a pooler gave us another session. */
+function lostStatement(error: unknown): boolean {
+  const { code } = error as { code?: string };
+  return code === "26000" || code === "42P05" || code === "08P01";
+}
+
+/** SQLSTATEs, or their classes, and Node's codes, after which trying again can help. */
+const TRANSIENT =
+  /^(08\w{3}|57P0[1-5]|53300|40001|40P01|55P03|ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH)$/;
+
+function isTransient(error: unknown): boolean {
+  const { code, message, errors } = error as {
+    code?: string;
+    message?: string;
+    errors?: unknown[];
+  };
+  if (code !== undefined && code !== "") return TRANSIENT.test(code);
+  if (Array.isArray(errors)) return errors.some(isTransient);
+  // The driver's own errors carry no code.
+  return /connection terminated|timeout exceeded|connection timeout|read timeout|connection error|not queryable|connection ended/i.test(
+    message ?? "",
+  );
+}
+
+function explain(error: unknown): unknown {
+  const { code, message } = error as { code?: string; message?: string };
+  switch (code) {
+    case "28P01":
+    case "28000":
+      return new DatabaseUnavailableError(`Postgres refused the login: ${message}.`, {
+        cause: error,
+      });
+    case "3D000":
+      return new DatabaseUnavailableError(`Postgres has no such database: ${message}.`, {
+        cause: error,
+      });
+    case "53100":
+    case "58030":
+      return new DatabaseUnavailableError(`Postgres cannot write: ${message}.`, { cause: error });
+    default:
+      return error;
+  }
+}
+
+export function quoted(identifier: string): string {
+  return `"${identifier.replaceAll('"', '""')}"`;
+}
+
+/** The two columns of a value that is text or bytes. */
+export function cellOf(text: unknown, bytes: unknown): Cell {
+  return (text ?? bytes) as Cell;
+}
+
+const OID = { bytea: 17, int8: 20, int4: 23, text: 25 } as const;
+
+/** Array parameters in Postgres's binary format: nothing to escape, and half the size of hex. */
+export const array = {
+  bigints: (values: readonly (number | null)[]): Buffer =>
+    binaryArray(OID.int8, values, (value) => {
+      const bytes = Buffer.allocUnsafe(8);
+      bytes.writeBigInt64BE(BigInt(value));
+      return bytes;
+    }),
+  integers: (values: readonly (number | null)[]): Buffer =>
+    binaryArray(OID.int4, values, (value) => {
+      const bytes = Buffer.allocUnsafe(4);
+      bytes.writeInt32BE(value);
+      return bytes;
+    }),
+  bytes: (values: readonly (Uint8Array | null)[]): Buffer =>
+    binaryArray(OID.bytea, values, (value) => value),
+  texts: (values: readonly (string | null)[]): Buffer =>
+    binaryArray(OID.text, values, (value) => Buffer.from(value)),
+  /** The text column and the bytes column of cells. */
+  cells: (values: readonly (Cell | null)[]): [texts: Buffer, bytes: Buffer] => [
+    array.texts(values.map((value) => (typeof value === "string" ? value : null))),
+    array.bytes(values.map((value) => (typeof value === "string" ? null : value))),
+  ],
+};
+
+function binaryArray<T>(
+  oid: number,
+  values: readonly (T | null)[],
+  encode: (value: T) => Uint8Array,
+): Buffer {
+  const header = Buffer.alloc(values.length === 0 ? 12 : 20);
+  header.writeInt32BE(values.length === 0 ? 0 : 1, 0);
+  header.writeInt32BE(1, 4);
+  header.writeInt32BE(oid, 8);
+  if (values.length > 0) {
+    header.writeInt32BE(values.length, 12);
+    header.writeInt32BE(1, 16);
+  }
+  const parts: Uint8Array[] = [header];
+  for (const value of values) {
+    const length = Buffer.allocUnsafe(4);
+    const bytes = value === null ? undefined : encode(value);
+    length.writeInt32BE(bytes?.length ?? -1);
+    parts.push(length);
+    if (bytes !== undefined) parts.push(bytes);
+  }
+  return Buffer.concat(parts);
+}

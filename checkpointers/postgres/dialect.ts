@@ -1,0 +1,39 @@
+/** Postgres behind the port. */
+
+import type { Dialect } from "../dialect.ts";
+import * as checkpoints from "./checkpoints.ts";
+import type { Connection } from "./connection.ts";
+import { setUp } from "./schema.ts";
+import * as threads from "./threads.ts";
+
+export function postgresDialect(connection: Connection, where: string): Dialect {
+  return {
+    where,
+    setup: () => setUp(connection, where),
+    end: () => connection.end(),
+    reserveVersions: (count) => threads.reserveVersions(connection, count),
+    findThread: (key) => threads.findThread(connection, key),
+    createThread: (key, name, hashKey, now) =>
+      threads.createThread(connection, key, name, hashKey, now),
+    commit: (batch) => checkpoints.commitBatch(connection, batch),
+    readCheckpoint: (key, ns, id) => checkpoints.findCheckpoint(connection, key, ns, id),
+    readVersions: (_thread, ids) => checkpoints.findVersions(connection, ids),
+    versionsOfChannels: (thread, channels) =>
+      checkpoints.findVersionsOfChannels(connection, thread, channels),
+    readPayloads: (thread, hashes) => checkpoints.findPayloads(connection, thread, hashes),
+    listCheckpoints: (query) => checkpoints.listRows(connection, query),
+    readWrites: (thread, ns, ids, channels) =>
+      checkpoints.findWrites(connection, thread, ns, ids, channels),
+    readAncestors: (thread, ns, id, limit) =>
+      checkpoints.findAncestors(connection, thread, ns, id, limit),
+    listThreads: (query) => threads.listThreadRows(connection, query),
+    threadsById: (ids) => threads.findThreadsById(connection, ids),
+    deleteThread: (key) => threads.deleteThreadRows(connection, key),
+    copyThread: (from, key, name, now) => threads.copyThreadRows(connection, from, key, name, now),
+    outlineThread: (thread) => threads.outline(connection, thread),
+    removeRows: (thread, revision, removal) =>
+      threads.removeThreadRows(connection, thread, revision, removal),
+    threadsOfRuns: (runIds) => threads.findThreadsOfRuns(connection, runIds),
+    stats: (thread) => threads.countRows(connection, thread),
+  };
+}
