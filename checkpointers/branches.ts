@@ -113,7 +113,7 @@ export class Branches {
     if (start === undefined) return null;
     const consumed = new Set<number>(start.explicit ? [] : start.found);
     if (start.own !== undefined) consumed.add(start.own);
-    return consumed.size === 1 && consumed.has(0) ? null : [...consumed].sort((a, b) => a - b);
+    return consumed.size === 1 && consumed.has(0) ? null : [...consumed].toSorted((a, b) => a - b);
   }
 
   #startsOf(config: RunnableConfig): Map<string, Start> {

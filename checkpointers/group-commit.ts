@@ -154,7 +154,7 @@ function compact(batch: Batch): Batch {
   );
   return {
     ...batch,
-    threads: [...threads.values()].sort((a, b) => a.id - b.id),
+    threads: [...threads.values()].toSorted((a, b) => a.id - b.id),
     writes: [...writes.values()],
     checkpoints: [...checkpoints.values()],
   };

@@ -10,7 +10,7 @@ export class Handled<T> extends Promise<T> {
     const handled = new Handled<T>((resolve, reject) => {
       promise.then(resolve, reject);
     });
-    Promise.prototype.then.call(handled, undefined, () => undefined);
+    void Promise.prototype.then.call(handled, undefined, () => undefined);
     return handled;
   }
 
@@ -20,7 +20,7 @@ export class Handled<T> extends Promise<T> {
     onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
   ): Promise<A | B> {
     const next = super.then(onResolved, onRejected);
-    Promise.prototype.then.call(next, undefined, () => undefined);
+    void Promise.prototype.then.call(next, undefined, () => undefined);
     return next;
   }
 }

@@ -18,6 +18,7 @@ import { Decoder } from "./encoding/decode.ts";
 import { PayloadBook } from "./encoding/payloads.ts";
 import { decodeHeader, type Header } from "./header.ts";
 import { buildCheckpoint, decodeWrites, readWrites } from "./loaded.ts";
+import { wholeId } from "./long-names.ts";
 import type { SaverParts } from "./parts.ts";
 import type { Version } from "./thread-state.ts";
 import { VersionReader } from "./version-reader.ts";
@@ -151,7 +152,7 @@ async function* readGroup(
   await reader.load(ids);
   // Oldest first, so that each version is one delta away from one that is known.
   const versions = new Map<number, Version>();
-  for (const id of wanted.flatMap(({ row }) => row.manifest).reverse())
+  for (const id of wanted.flatMap(({ row }) => row.manifest).toReversed())
     versions.set(id, reader.version(id));
   const byCheckpoint = Map.groupBy(writes, (write) =>
     Buffer.from(write.checkpoint).toString("latin1"),
@@ -162,8 +163,8 @@ async function* readGroup(
   const loaded = (await readWrites(reader, cells, pending.flat())).values();
   reader.keepOnly(ids);
   for (const [position, { row, header }] of wanted.entries()) {
-    const ns = header.long.ns ?? (idOf(row.ns) as string);
-    const id = header.long.id ?? (idOf(row.id) as string);
+    const ns = wholeId(row.ns, header.long.ns);
+    const id = wholeId(row.id, header.long.id);
     const manifest = row.manifest.map((version): [string, Version] => {
       const found = versions.get(version) as Version;
       return [found.channel, found];
@@ -175,7 +176,7 @@ async function* readGroup(
       pendingWrites: decodeWrites([...loaded.take(pending[position]?.length ?? 0)], decoder),
     };
     if (row.parent !== null) {
-      const parent = header.long.parent ?? (idOf(row.parent) as string);
+      const parent = wholeId(row.parent, header.long.parent);
       tuple.parentConfig = {
         configurable: { thread_id: threadId, checkpoint_ns: ns, checkpoint_id: parent },
       };

@@ -3,7 +3,8 @@
  * No content looks like the wrapper: its tag is none of the tree's.
  */
 
-import { isLongId } from "../src/ids.ts";
+import { CorruptDataError } from "../src/errors.ts";
+import { idOf, isLongId } from "../src/ids.ts";
 import { getOwn, tagged, type Node } from "./encoding/tree.ts";
 
 const WRAPPER = "w";
@@ -24,4 +25,11 @@ export function unwrapNames(data: Node): Names & { content: Node } {
   const wrapper = tagged(data, WRAPPER);
   if (wrapper === undefined) return { content: data };
   return { ...(wrapper["n"] as unknown as Names), content: getOwn(wrapper, "v") ?? null };
+}
+
+/** The id of a key column; `long` is what the row keeps where the key does not tell it. */
+export function wholeId(key: Uint8Array, long: string | undefined): string {
+  const id = long ?? idOf(key);
+  if (id === undefined) throw new CorruptDataError("A row's long id is missing.");
+  return id;
 }

@@ -16,7 +16,7 @@ export interface Migration {
 export function readMigrations(folder: URL): Migration[] {
   return readdirSync(folder)
     .filter((file) => /^\d{4}_\w+\.sql$/.test(file))
-    .sort()
+    .toSorted()
     .map((file) => ({
       version: Number(file.slice(0, 4)),
       name: file.slice(5, -4),

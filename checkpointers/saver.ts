@@ -30,7 +30,7 @@ import {
 import type { RunnableConfig } from "@langchain/core/runnables";
 import { systemClock, type Clock } from "../src/clock.ts";
 import { InvalidInputError } from "../src/errors.ts";
-import { idOf, isLongId, keyOf } from "../src/ids.ts";
+import { isLongId, keyOf } from "../src/ids.ts";
 import type {
   ListThreadsOptions,
   PrunePolicy,
@@ -60,6 +60,7 @@ import { GroupCommit } from "./group-commit.ts";
 import { Handled } from "./handled.ts";
 import { decodeHeader, encodeHeader, type Header } from "./header.ts";
 import { listTuples } from "./listing.ts";
+import { wholeId } from "./long-names.ts";
 import { buildCheckpoint, decodeWrites, readWrites, type LoadedWrite } from "./loaded.ts";
 import type { SaverParts } from "./parts.ts";
 import { PutOperation, WritesOperation, type NewVersion, type NewWrite } from "./operations.ts";
@@ -195,7 +196,7 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver<string> implemen
       pendingWrites: decodeWrites(loaded.writes, decoder),
     };
     if (found.checkpoint.parent !== null) {
-      const parent = header.long.parent ?? (idOf(found.checkpoint.parent) as string);
+      const parent = wholeId(found.checkpoint.parent, header.long.parent);
       tuple.parentConfig = {
         configurable: {
           thread_id: target.threadId,
@@ -224,34 +225,25 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver<string> implemen
     }
   }
 
-  override put(
+  override async put(
     config: RunnableConfig,
     checkpoint: Checkpoint,
     metadata: CheckpointMetadata,
     newVersions: ChannelVersions,
   ): Promise<RunnableConfig> {
-    let stored: Promise<void>;
     try {
-      stored = this.#put(config, checkpoint, metadata, newVersions);
+      await this.#put(config, checkpoint, metadata, newVersions);
     } catch (error) {
-      stored = Promise.reject(error as Error);
+      // Invariant S4.
+      for (const version of Object.values(newVersions)) {
+        if (isOwnVersion(version)) this.#loops.fail(version, error as Error);
+      }
+      throw error;
     }
-    return stored.then(
-      () => ({
-        configurable: {
-          thread_id: config.configurable?.["thread_id"] as string,
-          checkpoint_ns: (config.configurable?.["checkpoint_ns"] as string | undefined) ?? "",
-          checkpoint_id: checkpoint.id,
-        },
-      }),
-      (error: unknown) => {
-        // Invariant S4.
-        for (const version of Object.values(newVersions)) {
-          if (isOwnVersion(version)) this.#loops.fail(version, error as Error);
-        }
-        throw error;
-      },
-    );
+    const { threadId, ns } = readTarget(config, "put a checkpoint");
+    return {
+      configurable: { thread_id: threadId, checkpoint_ns: ns, checkpoint_id: checkpoint.id },
+    };
   }
 
   override putWrites(
@@ -492,7 +484,7 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver<string> implemen
       parseCell(await cells.open(checkpoint.header), "checkpoint header"),
       types,
     );
-    const checkpointId = header.long.id ?? (idOf(checkpoint.id) as string);
+    const checkpointId = wholeId(checkpoint.id, header.long.id);
     const place = checkpointPlace(ns, checkpointId);
     const epoch = state.epoch;
     const reader = new VersionReader(
@@ -536,7 +528,7 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver<string> implemen
     const parent = await this.getTuple(parentConfig);
     checkpoint.channel_values[TASKS] = (parent?.pendingWrites ?? [])
       .filter(([, channel]) => channel === TASKS)
-      .map(([, , value]) => value as unknown);
+      .map(([, , value]): unknown => value);
     const versions = Object.values(checkpoint.channel_versions);
     checkpoint.channel_versions[TASKS] =
       versions.length > 0 ? maxChannelVersion(...versions) : this.getNextVersion(undefined);

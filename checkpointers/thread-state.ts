@@ -161,7 +161,7 @@ export class ThreadStates {
 
   #evict(): void {
     let kept = 0;
-    for (const [threadId, state] of [...this.#states].reverse()) {
+    for (const [threadId, state] of [...this.#states].toReversed()) {
       kept += state.estimatedBytes();
       if (kept > this.#limit && state.pending === 0) this.#states.delete(threadId);
     }

@@ -76,7 +76,7 @@ export class VersionReader {
       at = row.base;
       version = this.#known.get(at) ?? this.#versions.get(at);
     }
-    for (const step of path.reverse()) version = this.#step(step, version);
+    for (const step of path.toReversed()) version = this.#step(step, version);
     this.#versions.set(id, version as Version);
     return version as Version;
   }

@@ -82,11 +82,11 @@ export class Decoder {
       case TAG.set:
         return new Set(this.#list(listOf(content)));
       case TAG.bytes:
-        return bytesOf(String(node["k"]), content);
+        return bytesOf(nameOf(node), content);
       case TAG.error:
         return errorOf(this.#map(content));
       case TAG.message: {
-        const message = reviveMessage(String(node["k"]), this.#map(content));
+        const message = reviveMessage(nameOf(node), this.#map(content));
         if (message === undefined) throw unexpected("a message class", node["k"]);
         return message;
       }
@@ -108,7 +108,7 @@ export class Decoder {
       case TAG.object:
         return this.#map(content);
       case TAG.type: {
-        const name = String(node["k"]);
+        const name = nameOf(node);
         const type = this.#types.find((candidate) => candidate.name === name);
         if (type === undefined) {
           throw new CorruptDataError(
@@ -122,6 +122,12 @@ export class Decoder {
         throw unexpected("a kind of value", node["$"]);
     }
   }
+}
+
+function nameOf(node: NodeMap): string {
+  const name = getOwn(node, "k");
+  if (typeof name !== "string") throw unexpected("a name", name);
+  return name;
 }
 
 function listOf(node: Node | undefined): Node[] {
@@ -179,7 +185,7 @@ function bytesOf(kind: string, content: Node | undefined): unknown {
   const bytes =
     content instanceof Payload && content.value instanceof Uint8Array
       ? Uint8Array.from(content.value)
-      : Uint8Array.from(Buffer.from(String(content), "base64"));
+      : Uint8Array.from(Buffer.from(typeof content === "string" ? content : "", "base64"));
   const { buffer } = bytes;
   if (kind === "Uint8Array") return bytes;
   if (kind === "Buffer") return Buffer.from(buffer);

@@ -25,7 +25,7 @@ import {
 } from "./tree.ts";
 import type { StoredType } from "./types.ts";
 
-const UNDEFINED: Node = Object.freeze({ $: TAG.undefined }) as NodeMap;
+const UNDEFINED: NodeMap = { $: TAG.undefined };
 
 /** Deeper values are refused before the stack overflows. */
 const MAX_DEPTH = 1_000;

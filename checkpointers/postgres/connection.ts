@@ -50,7 +50,7 @@ export function openPool(url: string, settings: pg.PoolConfig): pg.Pool {
 /** Text results as they are needed here: bytes as bytes, 64-bit integers as numbers (ours are safe). */
 const TYPES = {
   getTypeParser: (oid: number) => PARSERS.get(oid) ?? ((text: string): unknown => text),
-} as unknown as pg.CustomTypesConfig;
+};
 const PARSERS = new Map<number, (text: string) => unknown>([
   [16, (text) => text === "t"],
   [17, (text) => Buffer.from(text.slice(2), "hex")],

@@ -57,7 +57,7 @@ export function openDatabase(path: string): SqliteDatabase {
     );
   }
   try {
-    return new sqlite.DatabaseSync(path) as unknown as SqliteDatabase;
+    return new sqlite.DatabaseSync(path);
   } catch (cause) {
     throw new DatabaseUnavailableError(
       `Cannot open the SQLite database "${path}": ${(cause as Error).message}. ` +
