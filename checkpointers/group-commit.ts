@@ -28,6 +28,7 @@ export class GroupCommit {
   readonly #bind: (operation: Operation) => Promise<void>;
   #queue: Operation[] = [];
   #running: Promise<void> | undefined;
+  #last: Promise<void> | undefined;
   #nextId = 0;
   #idsLeft = 0;
 
@@ -39,14 +40,17 @@ export class GroupCommit {
   /** Queues an operation; settles when it is durable, or failed. */
   add(operation: Operation): Promise<void> {
     operation.state.pending += 1;
+    operation.state.lastOperation = operation.promise;
+    this.#last = operation.promise;
     this.#queue.push(operation);
     this.#running ??= this.#run();
     return operation.promise;
   }
 
-  /** Settles when nothing is queued any more. */
+  /** Settles when all that is queued now is durable, or failed. */
   async drain(): Promise<void> {
-    while (this.#running !== undefined) await this.#running;
+    // Operations settle in the order in which they were queued.
+    await this.#last?.catch(() => undefined);
   }
 
   async #run(): Promise<void> {

@@ -344,7 +344,7 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver<string> implemen
   /** Set up, and nothing of the thread queued. */
   async #settled(state: ThreadState): Promise<void> {
     if (!this.#isSetUp) await this.setup();
-    if (state.pending > 0) await this.#commits.drain();
+    while (state.pending > 0) await state.lastOperation?.catch(() => undefined);
   }
 
   async #nameOf(state: ThreadState): Promise<string | Uint8Array | null> {

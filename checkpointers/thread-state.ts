@@ -41,9 +41,12 @@ export class ThreadState {
   metadata: Record<string, unknown> | undefined;
   /** Operations that are queued or under way. */
   pending = 0;
+  /** The last of them. */
+  lastOperation: Promise<void> | undefined;
   /** Grows when everything is forgotten: what was encoded before may build on what is gone. */
   epoch = 0;
   readonly #checkpoints = new Map<string, Manifest>();
+  #newest: Manifest | undefined;
   /** The latest version of each channel whose value is a single small leaf. */
   readonly #leaves = new Map<string, Version>();
 
@@ -64,6 +67,7 @@ export class ThreadState {
   forget(): void {
     this.epoch += 1;
     this.#checkpoints.clear();
+    this.#newest = undefined;
     this.#leaves.clear();
     this.row = undefined;
     this.payloads = new PayloadBook(this.newHashKey);
@@ -80,6 +84,7 @@ export class ThreadState {
   }
 
   remember(place: string, manifest: Manifest): void {
+    this.#newest = manifest;
     this.#checkpoints.delete(place);
     this.#checkpoints.set(place, manifest);
     if (this.#checkpoints.size > CHECKPOINTS_PER_THREAD) {
@@ -115,13 +120,11 @@ export class ThreadState {
     return byId;
   }
 
-  /** A rough size; versions shared by checkpoints count once. */
+  /** A rough size: the newest checkpoint's, whose versions the others mostly share. */
   estimatedBytes(): number {
-    const seen = new Set<Version>();
-    for (const manifest of this.#checkpoints.values())
-      for (const version of manifest.values()) seen.add(version);
     let bytes = 1_000;
-    for (const { chain } of seen) bytes += chain.keyframe.read + chain.deltas.read;
+    for (const { chain } of this.#newest?.values() ?? [])
+      bytes += chain.keyframe.read + chain.deltas.read;
     return bytes;
   }
 }
@@ -144,7 +147,7 @@ export class ThreadStates {
     this.#states.set(threadId, state);
     this.#uses += 1;
     // Weighing all states costs more than it saves if done at every use.
-    if (this.#uses % 64 === 0) this.#evict();
+    if (this.#uses % 256 === 0) this.#evict();
     return state;
   }
 

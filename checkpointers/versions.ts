@@ -6,10 +6,9 @@
  * expects, and no fork or concurrent run ever mints an id that another has.
  */
 
-import { randomHex } from "../src/ids.ts";
+import { randomTag } from "../src/ids.ts";
 
 const COUNTER_DIGITS = 10;
-const TAG_DIGITS = 10;
 
 /** One LangGraph loop, from its first version to its last. */
 interface Loop {
@@ -24,7 +23,7 @@ export class Loops {
 
   /** A new loop's `getNextVersion`. It never uses `this`: LangGraph binds it to what it likes. */
   begin(): (current: string | number | undefined) => string {
-    const tag = randomHex(TAG_DIGITS);
+    const tag = randomTag();
     const loop: Loop = { failure: undefined };
     this.#byTag.set(tag, new WeakRef(loop));
     this.#forgotten.register(loop, tag);

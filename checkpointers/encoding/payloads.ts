@@ -6,23 +6,26 @@
  * prepare two contents that collide, or learn from a hash what a thread holds.
  */
 
-import { createHash } from "node:crypto";
+import { createHash, hash } from "node:crypto";
 import { Payload, TAG, isNodeMap, type Node } from "./tree.ts";
 import { CorruptDataError } from "../../src/errors.ts";
 
 /** Shorter values stay inline: a row and a reference would weigh about as much. */
 export const PAYLOAD_MIN_LENGTH = 256;
 
+/** Of 43 base64url digits; 132 bits. */
+const HASH_LENGTH = 22;
+
 /** How many long strings of a thread are remembered, to spare hashing the same one again. */
 const REMEMBERED = 512;
 
 /** A thread's payloads as its writers know them. */
 export class PayloadBook {
-  readonly #key: Uint8Array;
+  readonly #key: string;
   readonly #recent = new Map<string, Payload>();
 
   constructor(key: Uint8Array) {
-    this.#key = key;
+    this.#key = Buffer.from(key).toString("hex");
   }
 
   /** The leaf of a string: itself, or its payload; the same object while it is remembered. */
@@ -52,11 +55,15 @@ export class PayloadBook {
   }
 
   #hash(kind: "s" | "b", content: string | Uint8Array): string {
-    const hash = createHash("sha256").update(this.#key).update(kind);
-    // Lone surrogates have no UTF-8: hash those few strings as UTF-16.
-    if (typeof content === "string" && !content.isWellFormed()) hash.update(content, "utf16le");
-    else hash.update(content);
-    return hash.digest("base64url").slice(0, 22);
+    const digest =
+      typeof content === "string" && content.isWellFormed()
+        ? hash("sha256", this.#key + kind + content, "base64url")
+        : createHash("sha256")
+            .update(this.#key + kind)
+            // Lone surrogates have no UTF-8.
+            .update(typeof content === "string" ? Buffer.from(content, "utf16le") : content)
+            .digest("base64url");
+    return digest.slice(0, HASH_LENGTH);
   }
 }
 

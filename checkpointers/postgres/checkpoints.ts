@@ -198,12 +198,11 @@ export async function findVersions(
   const versions = connection.name("channel_versions");
   const rows = await connection.query(
     `WITH RECURSIVE chain AS (
-       SELECT id, channel, base_id, data, data_bytes FROM ${versions} WHERE id = ANY ($1::bigint[])
+       SELECT id, base_id FROM ${versions} WHERE id = ANY ($1::bigint[])
        UNION
-       SELECT v.id, v.channel, v.base_id, v.data, v.data_bytes
-       FROM chain JOIN ${versions} v ON v.id = chain.base_id
+       SELECT v.id, v.base_id FROM chain JOIN ${versions} v ON v.id = chain.base_id
      )
-     SELECT * FROM chain`,
+     SELECT v.id, v.channel, v.base_id, v.data, v.data_bytes FROM chain JOIN ${versions} v USING (id)`,
     [array.bigints(ids)],
   );
   return rows.map((row) => ({
