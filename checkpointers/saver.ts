@@ -260,6 +260,7 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver<string> implemen
     const place = checkpointPlace(target.ns, checkpointId);
     const manifest = state.manifest(place);
     const failed = writes.some(([channel]) => channel === "__error__");
+    const node = nodeDue(manifest);
     const { branch, firstIndex } = this.#branches.forWrites(
       config,
       namespacePlace(target.threadId, target.ns),
@@ -274,7 +275,7 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver<string> implemen
       // A task that failed has no result; LangGraph would take these for one (its edges ran first).
       if (failed && special === undefined && !channel.startsWith("__error")) return;
       const base = manifest?.get(channel);
-      const tree = encode(value, base?.tree, this.#context(state, channel));
+      const tree = encode(value, base?.tree, this.#context(state, channel, node));
       encoded.push({
         channel,
         tree,
@@ -351,8 +352,8 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver<string> implemen
     return isLongId(state.threadId) ? this.#parts.cells.seal(JSON.stringify(state.threadId)) : null;
   }
 
-  #context(state: ThreadState, channel: string): EncodeContext {
-    return { channel, payloads: state.payloads, types: this.#parts.types };
+  #context(state: ThreadState, channel: string, node?: string): EncodeContext {
+    return { channel, node, payloads: state.payloads, types: this.#parts.types };
   }
 
   #put(
@@ -555,6 +556,20 @@ interface LoadedCheckpoint {
   manifest: Manifest;
   writes: LoadedWrite[];
 }
+
+/** The node that is due at a checkpoint, where exactly one is: LangGraph names only the task. */
+function nodeDue(manifest: Manifest | undefined): string | undefined {
+  let due: string | undefined;
+  for (const channel of manifest?.keys() ?? []) {
+    if (!channel.startsWith(TRIGGER)) continue;
+    if (due !== undefined) return undefined;
+    due = channel.slice(TRIGGER.length);
+  }
+  return due;
+}
+
+/** The channel by which a `StateGraph` starts a node. */
+const TRIGGER = "branch:to:";
 
 function checkCheckpoint(checkpoint: Checkpoint): void {
   if (typeof checkpoint?.id !== "string" || checkpoint.id === "") {

@@ -27,7 +27,7 @@ export interface Version {
 /** The versions of a checkpoint's channels, by name. */
 export type Manifest = ReadonlyMap<string, Version>;
 
-const CHECKPOINTS_PER_THREAD = 32;
+const CHECKPOINTS_PER_THREAD = 128;
 
 export class ThreadState {
   readonly threadId: string;

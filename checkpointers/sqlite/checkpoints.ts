@@ -284,18 +284,22 @@ export function findAncestors(
   return connection.read(() =>
     connection
       .sql(
-        `WITH RECURSIVE line (depth, id, consumed) AS (
-           SELECT 1, parent_id, consumed FROM holdfast_checkpoints
-           WHERE thread_id = ?1 AND checkpoint_ns = ?2 AND checkpoint_id = ?3 AND parent_id IS NOT NULL
+        `WITH RECURSIVE
+         target (thread, ns, id, most) AS (SELECT ?, ?, ?, ?),
+         line (depth, id, consumed) AS (
+           SELECT 1, c.parent_id, c.consumed
+           FROM target t JOIN holdfast_checkpoints c
+             ON c.thread_id = t.thread AND c.checkpoint_ns = t.ns AND c.checkpoint_id = t.id
+           WHERE c.parent_id IS NOT NULL
            UNION ALL
            SELECT depth + 1, c.parent_id, c.consumed
-           FROM line JOIN holdfast_checkpoints c
-             ON c.thread_id = ?1 AND c.checkpoint_ns = ?2 AND c.checkpoint_id = line.id
-           WHERE c.parent_id IS NOT NULL AND depth < ?4
+           FROM line JOIN target t JOIN holdfast_checkpoints c
+             ON c.thread_id = t.thread AND c.checkpoint_ns = t.ns AND c.checkpoint_id = line.id
+           WHERE c.parent_id IS NOT NULL AND depth < t.most
          )
          SELECT c.checkpoint_id, c.manifest, line.consumed
-         FROM line JOIN holdfast_checkpoints c
-           ON c.thread_id = ?1 AND c.checkpoint_ns = ?2 AND c.checkpoint_id = line.id
+         FROM line JOIN target t JOIN holdfast_checkpoints c
+           ON c.thread_id = t.thread AND c.checkpoint_ns = t.ns AND c.checkpoint_id = line.id
          ORDER BY depth`,
       )
       .all(thread, ns, id, limit)
