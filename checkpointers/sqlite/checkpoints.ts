@@ -208,11 +208,12 @@ export function findPayloads(
   return connection.read(
     () =>
       connection
+        // A join would be free to scan all payloads of the thread for each of the hashes.
         .sql(
-          `SELECT p.hash, p.kind, p.data
-           FROM json_each(?) wanted JOIN holdfast_payloads p ON p.thread_id = ? AND p.hash = wanted.value`,
+          `SELECT hash, kind, data FROM holdfast_payloads
+           WHERE thread_id = ? AND hash IN (SELECT value FROM json_each(?))`,
         )
-        .all(JSON.stringify(hashes), thread) as Omit<PayloadRow, "thread">[],
+        .all(thread, JSON.stringify(hashes)) as Omit<PayloadRow, "thread">[],
   );
 }
 
