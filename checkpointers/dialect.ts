@@ -16,6 +16,8 @@ export interface ThreadRow {
   generation: number;
   /** Key of the thread's payload hashes. */
   hashKey: Uint8Array;
+  /** The user's metadata of its runs. */
+  metadata: Cell | null;
 }
 
 export interface CheckpointRow {

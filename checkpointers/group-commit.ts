@@ -27,7 +27,7 @@ export class GroupCommit {
   /** Finds or makes the row of an operation's thread. */
   readonly #bind: (operation: Operation) => Promise<void>;
   #queue: Operation[] = [];
-  #running: Promise<void> | undefined;
+  #running = false;
   #last: Promise<void> | undefined;
   #nextId = 0;
   #idsLeft = 0;
@@ -43,7 +43,7 @@ export class GroupCommit {
     operation.state.lastOperation = operation.promise;
     this.#last = operation.promise;
     this.#queue.push(operation);
-    this.#running ??= this.#run();
+    if (!this.#running) void this.#run();
     return operation.promise;
   }
 
@@ -54,6 +54,7 @@ export class GroupCommit {
   }
 
   async #run(): Promise<void> {
+    this.#running = true;
     await new Promise<void>((resolve) => {
       setImmediate(resolve);
     });
@@ -66,7 +67,7 @@ export class GroupCommit {
         });
       }
     }
-    this.#running = undefined;
+    this.#running = false;
   }
 
   async #flush(operations: readonly Operation[]): Promise<void> {

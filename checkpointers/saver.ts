@@ -39,35 +39,26 @@ import type {
   ThreadStats,
   ThreadStore,
 } from "../src/store.ts";
-import {
-  Branches,
-  NULL_TASK_ID,
-  checkpointPlace,
-  namespacePlace,
-  visibleWrites,
-} from "./branches.ts";
-import { readTarget, type Target } from "./config.ts";
-import type { Dialect, FoundCheckpoint } from "./dialect.ts";
-import { Cells, parseCell } from "./encoding/cells.ts";
+import { Branches, NULL_TASK_ID, checkpointPlace, namespacePlace } from "./branches.ts";
+import { readTarget } from "./config.ts";
+import type { Dialect } from "./dialect.ts";
+import { Cells } from "./encoding/cells.ts";
 import { Decoder } from "./encoding/decode.ts";
 import { encode, type EncodeContext } from "./encoding/encode.ts";
-import { keyframe } from "./encoding/keyframe.ts";
-import { rebase } from "./encoding/rebase.ts";
-import type { Node } from "./encoding/tree.ts";
 import type { StoredType } from "./encoding/types.ts";
 import { deltaChannelHistory } from "./delta-history.ts";
 import { GroupCommit } from "./group-commit.ts";
 import { Handled } from "./handled.ts";
-import { decodeHeader, encodeHeader, type Header } from "./header.ts";
 import { listTuples } from "./listing.ts";
+import { loadCheckpoint } from "./load.ts";
 import { wholeId } from "./long-names.ts";
-import { buildCheckpoint, decodeWrites, readWrites, type LoadedWrite } from "./loaded.ts";
+import { buildCheckpoint, decodeWrites } from "./loaded.ts";
 import type { SaverParts } from "./parts.ts";
-import { PutOperation, WritesOperation, type NewVersion, type NewWrite } from "./operations.ts";
+import { WritesOperation, type NewWrite } from "./operations.ts";
+import { preparePut, putOperation, rebasePut, type PreparedPut } from "./put.ts";
 import { deleteForRuns, pruneThreads } from "./prune.ts";
-import { ThreadStates, type Manifest, type ThreadState, type Version } from "./thread-state.ts";
-import { copyThread, listThreads, threadStats, userMetadata } from "./threads.ts";
-import { VersionReader } from "./version-reader.ts";
+import { ThreadStates, type Manifest, type ThreadState } from "./thread-state.ts";
+import { copyThread, listThreads, threadStats } from "./threads.ts";
 import { Loops, isOwnVersion } from "./versions.ts";
 
 /** Options that both savers share. */
@@ -87,7 +78,7 @@ export interface SaverOptions {
 
 const DEFAULT_CACHE_BYTES = 64 * 1024 * 1024;
 
-export abstract class HoldfastSaver extends BaseCheckpointSaver<string> implements ThreadStore {
+export abstract class HoldfastSaver extends BaseCheckpointSaver implements ThreadStore {
   readonly #parts: SaverParts;
   readonly #commits: GroupCommit;
   readonly #branches: Branches;
@@ -126,9 +117,12 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver<string> implemen
     Object.defineProperty(this, "getNextVersion", { get: () => loops.begin(), enumerable: false });
   }
 
-  /** The next version id of a channel; see versions.ts. */
-  override getNextVersion(current: string | undefined): string {
-    return this.#loops.begin()(current);
+  /**
+   * The next version id of a channel (versions.ts): a string, as LangGraph allows, although the type
+   * that its `compile` asks for knows numbers only.
+   */
+  override getNextVersion(current: number | undefined): number {
+    return this.#loops.begin()(current) as unknown as number;
   }
 
   /**
@@ -171,8 +165,7 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver<string> implemen
     const id = target.checkpointId === undefined ? undefined : keyOf(target.checkpointId);
     const found = await this.#parts.dialect.readCheckpoint(state.key, keyOf(target.ns), id);
     if (found === undefined) return undefined;
-    state.bind(found.thread);
-    const loaded = await this.#load(state, found, target.ns);
+    const loaded = await loadCheckpoint(this.#parts, state, found, target.ns);
     const { header, checkpointId } = loaded;
     this.#branches.read(
       config,
@@ -363,150 +356,37 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver<string> implemen
     newVersions: ChannelVersions,
   ): Promise<void> {
     const target = readTarget(config, "put a checkpoint");
-    checkCheckpoint(checkpoint);
     const state = this.#parts.states.of(target.threadId);
-    const parentId = target.checkpointId;
-    const parent =
-      parentId === undefined ? EMPTY : state.manifest(checkpointPlace(target.ns, parentId));
-    const values: [channel: string, tree: Node][] = [];
-    for (const channel of Object.keys(checkpoint.channel_values)) {
-      const version = checkpoint.channel_versions[channel];
-      // The contract of savers with plain integers, as LangGraph's validation suite has it: such a
-      // version that is not new, and that the parent does not hold, stands for no value.
-      const foreign = version !== undefined && !isOwnVersion(version);
-      if (
-        foreign &&
-        !Object.hasOwn(newVersions, channel) &&
-        parent !== undefined &&
-        !parent.has(channel)
-      )
-        continue;
-      values.push([
-        channel,
-        encode(
-          checkpoint.channel_values[channel],
-          parent?.get(channel)?.tree,
-          this.#context(state, channel),
-        ),
-      ]);
-    }
-    const put: PreparedPut = {
+    const parentPlace =
+      target.checkpointId === undefined
+        ? undefined
+        : checkpointPlace(target.ns, target.checkpointId);
+    const parent = parentPlace === undefined ? EMPTY : state.manifest(parentPlace);
+    const consumed =
+      parentPlace === undefined ? null : this.#branches.consumed(config, parentPlace);
+    const put = preparePut(this.#parts, state, parent, {
       target,
-      checkpointId: checkpoint.id,
-      values,
-      header: encodeHeader(
-        checkpoint,
-        metadata,
-        { parent: parentId, ns: target.ns },
-        this.#parts.types,
-      ),
-      createdAt: timeOf(checkpoint.ts, this.#parts.clock),
-      runId: runIdOf(config, metadata),
-      metadata: userMetadata(config),
-      consumed:
-        parentId === undefined
-          ? null
-          : this.#branches.consumed(config, checkpointPlace(target.ns, parentId)),
-    };
-    return parent === undefined
-      ? this.#putOnUnread(state, put)
-      : this.#commits.add(this.#operation(state, put, parent));
+      config,
+      checkpoint,
+      metadata,
+      newVersions,
+      consumed,
+    });
+    if (parent === undefined) return this.#putOnUnread(state, put);
+    return this.#commits.add(putOperation(this.#parts, state, put, parent));
   }
 
   /** The parent is not in memory: read it, find what the new values share with it, then go on. */
   async #putOnUnread(state: ThreadState, put: PreparedPut): Promise<void> {
     const { ns, checkpointId } = put.target;
     await this.#settled(state);
-    const found = await this.#parts.dialect.readCheckpoint(
-      state.key,
-      keyOf(ns),
-      keyOf(checkpointId as string),
-    );
-    let parent: Manifest = EMPTY;
-    if (found !== undefined) {
-      state.bind(found.thread);
-      ({ manifest: parent } = await this.#load(state, { ...found, writes: [] }, ns));
-    }
-    const values = put.values.map(([channel, tree]): [string, Node] => [
-      channel,
-      rebase(tree, parent.get(channel)?.tree),
-    ]);
-    await this.#commits.add(this.#operation(state, { ...put, values }, parent));
-  }
-
-  #operation(state: ThreadState, put: PreparedPut, parent: Manifest): PutOperation {
-    const manifest = new Map<string, Version>();
-    const changed: NewVersion[] = [];
-    for (const [channel, tree] of put.values) {
-      const before = parent.get(channel);
-      if (before !== undefined && before.tree === tree) {
-        manifest.set(channel, before);
-        continue;
-      }
-      const leaf = state.leafVersion(channel, tree);
-      if (leaf !== undefined) {
-        manifest.set(channel, leaf);
-        continue;
-      }
-      const version: Version = { id: 0, channel, tree, chain: NO_CHAIN };
-      state.rememberLeaf(version);
-      manifest.set(channel, version);
-      changed.push({ version, base: before });
-    }
-    const { target } = put;
-    let metadata: string | undefined;
-    if (put.metadata !== undefined && !sameJson(put.metadata, state.metadata)) {
-      state.metadata = { ...state.metadata, ...put.metadata };
-      metadata = JSON.stringify(state.metadata);
-    }
-    const operation = new PutOperation(state, this.#parts.cells, {
-      manifest,
-      changed,
-      header: put.header,
-      metadata,
-      row: {
-        ns: keyOf(target.ns),
-        id: keyOf(put.checkpointId),
-        parent: target.checkpointId === undefined ? null : keyOf(target.checkpointId),
-        consumed: put.consumed,
-        runId: put.runId === undefined ? null : keyOf(put.runId),
-        createdAt: put.createdAt,
-      },
-    });
-    state.remember(checkpointPlace(target.ns, put.checkpointId), manifest);
-    return operation;
-  }
-
-  /** Reads what a found checkpoint consists of, and remembers it. */
-  async #load(state: ThreadState, found: FoundCheckpoint, ns: string): Promise<LoadedCheckpoint> {
-    const { dialect, cells, types } = this.#parts;
-    const { checkpoint } = found;
-    const header = decodeHeader(
-      parseCell(await cells.open(checkpoint.header), "checkpoint header"),
-      types,
-    );
-    const checkpointId = wholeId(checkpoint.id, header.long.id);
-    const place = checkpointPlace(ns, checkpointId);
-    const epoch = state.epoch;
-    const reader = new VersionReader(
-      dialect,
-      cells,
-      found.thread.id,
-      state.payloads,
-      state.versionsById(),
-    );
-    const writes = visibleWrites(found.writes);
-    await reader.load([
-      ...checkpoint.manifest,
-      ...writes.flatMap((write) => (write.base === null ? [] : [write.base])),
-    ]);
-    const manifest = new Map<string, Version>();
-    for (const id of checkpoint.manifest) {
-      const version = reader.version(id);
-      manifest.set(version.channel, version);
-    }
-    if (state.epoch === epoch) state.remember(place, manifest);
-    return { header, checkpointId, manifest, writes: await readWrites(reader, cells, writes) };
+    const id = checkpointId === undefined ? undefined : keyOf(checkpointId);
+    const found = await this.#parts.dialect.readCheckpoint(state.key, keyOf(ns), id);
+    const parent =
+      found === undefined
+        ? EMPTY
+        : (await loadCheckpoint(this.#parts, state, { ...found, writes: [] }, ns)).manifest;
+    await this.#commits.add(putOperation(this.#parts, state, rebasePut(put, parent), parent));
   }
 
   #noteReplay(config: RunnableConfig, tuple: CheckpointTuple): void {
@@ -536,26 +416,8 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver<string> implemen
   }
 }
 
+/** What a checkpoint without a parent builds on. */
 const EMPTY: Manifest = new Map();
-const NO_CHAIN = keyframe({ text: 0, read: 0 });
-
-interface PreparedPut {
-  target: Target;
-  checkpointId: string;
-  values: readonly [channel: string, tree: Node][];
-  header: string;
-  createdAt: number;
-  runId: string | undefined;
-  metadata: Record<string, unknown> | undefined;
-  consumed: readonly number[] | null;
-}
-
-interface LoadedCheckpoint {
-  header: Header;
-  checkpointId: string;
-  manifest: Manifest;
-  writes: LoadedWrite[];
-}
 
 /** The node that is due at a checkpoint, where exactly one is: LangGraph names only the task. */
 function nodeDue(manifest: Manifest | undefined): string | undefined {
@@ -571,17 +433,6 @@ function nodeDue(manifest: Manifest | undefined): string | undefined {
 /** The channel by which a `StateGraph` starts a node. */
 const TRIGGER = "branch:to:";
 
-function checkCheckpoint(checkpoint: Checkpoint): void {
-  if (typeof checkpoint?.id !== "string" || checkpoint.id === "") {
-    throw new InvalidInputError("Cannot put a checkpoint: it has no id.");
-  }
-  if (typeof checkpoint.channel_values !== "object" || checkpoint.channel_values === null) {
-    throw new InvalidInputError(
-      `Cannot put checkpoint "${checkpoint.id}": it has no channel_values.`,
-    );
-  }
-}
-
 function checkTypes(types: readonly StoredType[]): readonly StoredType[] {
   const names = new Set<string>();
   for (const type of types) {
@@ -595,27 +446,4 @@ function checkTypes(types: readonly StoredType[]): readonly StoredType[] {
     names.add(type.name);
   }
   return types;
-}
-
-function timeOf(ts: string, clock: Clock): number {
-  const time = Date.parse(ts);
-  return Number.isNaN(time) ? clock.now() : time;
-}
-
-function runIdOf(config: RunnableConfig, metadata: CheckpointMetadata): string | undefined {
-  const candidates = [
-    (metadata as { run_id?: unknown }).run_id,
-    config.metadata?.["run_id"],
-    config.configurable?.["run_id"],
-    config.runId,
-  ];
-  return candidates.find((id) => typeof id === "string");
-}
-
-function sameJson(
-  next: Record<string, unknown>,
-  known: Record<string, unknown> | undefined,
-): boolean {
-  if (known === undefined) return false;
-  return Object.keys(next).every((key) => JSON.stringify(next[key]) === JSON.stringify(known[key]));
 }

@@ -37,7 +37,7 @@ export class ThreadState {
   payloads: PayloadBook;
   /** For a thread that is not there yet. */
   readonly newHashKey = randomKey(16);
-  /** User metadata as last written, to write it only when it changes. */
+  /** User metadata as last read or written. */
   metadata: Record<string, unknown> | undefined;
   /** Operations that are queued or under way. */
   pending = 0;
@@ -72,6 +72,17 @@ export class ThreadState {
     this.row = undefined;
     this.payloads = new PayloadBook(this.newHashKey);
     this.metadata = undefined;
+  }
+
+  /** Takes over what is new in a run's metadata. @returns the text to write; undefined for nothing new */
+  mergeMetadata(metadata: Record<string, unknown> | undefined): string | undefined {
+    const known = this.metadata ?? {};
+    const changed = Object.keys(metadata ?? {}).some(
+      (key) => JSON.stringify(metadata?.[key]) !== JSON.stringify(known[key]),
+    );
+    if (!changed) return undefined;
+    this.metadata = { ...known, ...metadata };
+    return JSON.stringify(this.metadata);
   }
 
   manifest(place: string): Manifest | undefined {

@@ -109,7 +109,7 @@ export interface ThreadStore {
 }
 
 /** True for a saver of holdfast, of any copy of the package. */
-export function isThreadStore(saver: unknown): saver is BaseCheckpointSaver<string> & ThreadStore {
+export function isThreadStore(saver: unknown): saver is BaseCheckpointSaver & ThreadStore {
   return (
     typeof saver === "object" &&
     saver !== null &&

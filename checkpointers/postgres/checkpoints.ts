@@ -1,6 +1,7 @@
 /** Checkpoints, their channel versions, payloads and pending writes: written and read. */
 
 import { NULL_TASK_ID } from "../branches.ts";
+import type { Cell } from "../encoding/cells.ts";
 import type {
   Ancestor,
   Batch,
@@ -138,18 +139,19 @@ export async function findCheckpoint(
 ): Promise<FoundCheckpoint | undefined> {
   const [first, ...rest] = await connection.query(
     `WITH t AS (
-       SELECT id, generation, hash_key FROM ${connection.name("threads")} WHERE key = $1
+       SELECT id, generation, hash_key, metadata, metadata_bytes
+       FROM ${connection.name("threads")} WHERE key = $1
      ), c AS (
        SELECT c.* FROM t JOIN ${connection.name("checkpoints")} c ON c.thread_id = t.id
        WHERE c.checkpoint_ns = $2 ${id === undefined ? "" : "AND c.checkpoint_id = $3"}
        ORDER BY c.checkpoint_id DESC LIMIT 1
      )
-     SELECT 0 AS part, t.generation, t.hash_key, ${prefixed("c", CHECKPOINT_COLUMNS)},
+     SELECT 0 AS part, t.generation, t.hash_key, t.metadata, t.metadata_bytes, ${prefixed("c", CHECKPOINT_COLUMNS)},
        NULL::bytea AS task_id, NULL::integer AS idx, NULL::bigint AS branch, NULL::bytea AS channel,
        NULL::bigint AS base_id, NULL::text AS data, NULL::bytea AS data_bytes
      FROM t, c
      UNION ALL
-     SELECT 1, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+     SELECT 1, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
        ${prefixed("w", WRITE_COLUMNS)}
      FROM c JOIN ${connection.name("pending_writes")} w
        ON w.thread_id = c.thread_id AND w.checkpoint_ns = c.checkpoint_ns AND w.checkpoint_id = c.checkpoint_id
@@ -162,6 +164,7 @@ export async function findCheckpoint(
       id: first["thread_id"] as number,
       generation: first["generation"] as number,
       hashKey: first["hash_key"] as Uint8Array,
+      metadata: cellOf(first["metadata"], first["metadata_bytes"]),
     },
     checkpoint: checkpointRow(first),
     writes: rest.map(writeRow),
@@ -180,7 +183,7 @@ export async function findThreadRow(
   key: Uint8Array,
 ): Promise<ThreadRow | undefined> {
   const [row] = await connection.query(
-    `SELECT id, generation, hash_key FROM ${connection.name("threads")} WHERE key = $1`,
+    `SELECT id, generation, hash_key, metadata, metadata_bytes FROM ${connection.name("threads")} WHERE key = $1`,
     [key],
   );
   if (row === undefined) return undefined;
@@ -188,6 +191,7 @@ export async function findThreadRow(
     id: row["id"] as number,
     generation: row["generation"] as number,
     hashKey: row["hash_key"] as Uint8Array,
+    metadata: cellOf(row["metadata"], row["metadata_bytes"]) as Cell | null,
   };
 }
 

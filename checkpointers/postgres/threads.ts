@@ -96,7 +96,8 @@ export async function findThreadsById(
   ids: readonly number[],
 ): Promise<(ThreadRow & { key: Uint8Array; name: Cell | null })[]> {
   const rows = await connection.query(
-    `SELECT id, key, name, name_bytes, generation, hash_key FROM ${connection.name("threads")}
+    `SELECT id, key, name, name_bytes, generation, hash_key, metadata, metadata_bytes
+     FROM ${connection.name("threads")}
      WHERE id = ANY ($1::bigint[])`,
     [array.bigints(ids)],
   );
@@ -106,6 +107,7 @@ export async function findThreadsById(
     name: cellOf(row["name"], row["name_bytes"]) as Cell | null,
     generation: row["generation"] as number,
     hashKey: row["hash_key"] as Uint8Array,
+    metadata: cellOf(row["metadata"], row["metadata_bytes"]) as Cell | null,
   }));
 }
 

@@ -140,13 +140,14 @@ export function findCheckpoint(
 
 export function findThreadRow(connection: Connection, key: Uint8Array): ThreadRow | undefined {
   const row = connection
-    .sql("SELECT id, generation, hash_key FROM holdfast_threads WHERE key = ?")
+    .sql("SELECT id, generation, hash_key, metadata FROM holdfast_threads WHERE key = ?")
     .get(key) as SqlRow | undefined;
   if (row === undefined) return undefined;
   return {
     id: row["id"] as number,
     generation: row["generation"] as number,
     hashKey: row["hash_key"] as Uint8Array,
+    metadata: row["metadata"] as string | Uint8Array | null,
   };
 }
 

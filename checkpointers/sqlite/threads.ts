@@ -108,7 +108,7 @@ export function findThreadsById(
   return connection.read(() =>
     connection
       .sql(
-        `SELECT id, key, name, generation, hash_key FROM holdfast_threads
+        `SELECT id, key, name, generation, hash_key, metadata FROM holdfast_threads
          WHERE id IN (SELECT value FROM json_each(?))`,
       )
       .all(JSON.stringify(ids))
@@ -120,6 +120,7 @@ export function findThreadsById(
           name: found["name"] as Cell | null,
           generation: found["generation"] as number,
           hashKey: found["hash_key"] as Uint8Array,
+          metadata: found["metadata"] as Cell | null,
         };
       }),
   );

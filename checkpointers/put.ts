@@ -1,0 +1,178 @@
+/**
+ * A put, from LangGraph's checkpoint to the operation that stores it.
+ *
+ * What is encoded while the call runs (the user may change the objects right after) is separate from
+ * what needs the parent, which may have to be read first.
+ */
+
+import type { RunnableConfig } from "@langchain/core/runnables";
+import type {
+  ChannelVersions,
+  Checkpoint,
+  CheckpointMetadata,
+} from "@langchain/langgraph-checkpoint";
+import type { Clock } from "../src/clock.ts";
+import { InvalidInputError } from "../src/errors.ts";
+import { keyOf } from "../src/ids.ts";
+import { checkpointPlace } from "./branches.ts";
+import type { Target } from "./config.ts";
+import { encode } from "./encoding/encode.ts";
+import { keyframe } from "./encoding/keyframe.ts";
+import { rebase } from "./encoding/rebase.ts";
+import type { Node } from "./encoding/tree.ts";
+import { encodeHeader } from "./header.ts";
+import { PutOperation, type NewVersion } from "./operations.ts";
+import type { SaverParts } from "./parts.ts";
+import type { Manifest, ThreadState, Version } from "./thread-state.ts";
+import { userMetadata } from "./threads.ts";
+import { isOwnVersion } from "./versions.ts";
+
+const NO_CHAIN = keyframe({ text: 0, read: 0 });
+
+/** A checkpoint, encoded. */
+export interface PreparedPut {
+  target: Target;
+  checkpointId: string;
+  values: readonly [channel: string, tree: Node][];
+  header: string;
+  createdAt: number;
+  runId: string | undefined;
+  metadata: Record<string, unknown> | undefined;
+  consumed: readonly number[] | null;
+}
+
+/**
+ * @param parent what the parent holds; undefined where it must be read first
+ * @throws {UnserializableError} a value cannot be stored faithfully
+ * @throws {InvalidInputError} it is not a checkpoint
+ */
+export function preparePut(
+  { types, clock }: SaverParts,
+  state: ThreadState,
+  parent: Manifest | undefined,
+  put: {
+    target: Target;
+    config: RunnableConfig;
+    checkpoint: Checkpoint;
+    metadata: CheckpointMetadata;
+    newVersions: ChannelVersions;
+    consumed: readonly number[] | null;
+  },
+): PreparedPut {
+  const { target, config, checkpoint, metadata, newVersions, consumed } = put;
+  checkCheckpoint(checkpoint);
+  const values: [channel: string, tree: Node][] = [];
+  for (const channel of Object.keys(checkpoint.channel_values)) {
+    if (standsForNothing(channel, checkpoint, newVersions, parent)) continue;
+    const context = { channel, payloads: state.payloads, types };
+    values.push([
+      channel,
+      encode(checkpoint.channel_values[channel], parent?.get(channel)?.tree, context),
+    ]);
+  }
+  return {
+    target,
+    checkpointId: checkpoint.id,
+    values,
+    header: encodeHeader(
+      checkpoint,
+      metadata,
+      { parent: target.checkpointId, ns: target.ns },
+      types,
+    ),
+    createdAt: timeOf(checkpoint.ts, clock),
+    runId: runIdOf(config, metadata),
+    metadata: userMetadata(config),
+    consumed,
+  };
+}
+
+/**
+ * The contract of savers with plain integers, as LangGraph's validation suite has it: such a version
+ * that is not new, and that the parent does not hold, stands for no value.
+ */
+function standsForNothing(
+  channel: string,
+  checkpoint: Checkpoint,
+  newVersions: ChannelVersions,
+  parent: Manifest | undefined,
+): boolean {
+  const version = checkpoint.channel_versions[channel];
+  if (version === undefined || isOwnVersion(version) || Object.hasOwn(newVersions, channel))
+    return false;
+  return parent !== undefined && !parent.has(channel);
+}
+
+/** A put that was encoded without its parent, made of what it shares with it. */
+export function rebasePut(put: PreparedPut, parent: Manifest): PreparedPut {
+  return {
+    ...put,
+    values: put.values.map(([channel, tree]) => [channel, rebase(tree, parent.get(channel)?.tree)]),
+  };
+}
+
+/** The operation that stores a put; from here on the thread's state holds the checkpoint. */
+export function putOperation(
+  { cells }: SaverParts,
+  state: ThreadState,
+  put: PreparedPut,
+  parent: Manifest,
+): PutOperation {
+  const manifest = new Map<string, Version>();
+  const changed: NewVersion[] = [];
+  for (const [channel, tree] of put.values) {
+    const before = parent.get(channel);
+    const same = before?.tree === tree ? before : state.leafVersion(channel, tree);
+    if (same !== undefined) {
+      manifest.set(channel, same);
+      continue;
+    }
+    const version: Version = { id: 0, channel, tree, chain: NO_CHAIN };
+    state.rememberLeaf(version);
+    manifest.set(channel, version);
+    changed.push({ version, base: before });
+  }
+  const { target } = put;
+  const operation = new PutOperation(state, cells, {
+    manifest,
+    changed,
+    header: put.header,
+    metadata: state.mergeMetadata(put.metadata),
+    row: {
+      ns: keyOf(target.ns),
+      id: keyOf(put.checkpointId),
+      parent: target.checkpointId === undefined ? null : keyOf(target.checkpointId),
+      consumed: put.consumed,
+      runId: put.runId === undefined ? null : keyOf(put.runId),
+      createdAt: put.createdAt,
+    },
+  });
+  state.remember(checkpointPlace(target.ns, put.checkpointId), manifest);
+  return operation;
+}
+
+function checkCheckpoint(checkpoint: Checkpoint): void {
+  if (typeof checkpoint?.id !== "string" || checkpoint.id === "") {
+    throw new InvalidInputError("Cannot put a checkpoint: it has no id.");
+  }
+  if (typeof checkpoint.channel_values !== "object" || checkpoint.channel_values === null) {
+    throw new InvalidInputError(
+      `Cannot put checkpoint "${checkpoint.id}": it has no channel_values.`,
+    );
+  }
+}
+
+function timeOf(ts: string, clock: Clock): number {
+  const time = Date.parse(ts);
+  return Number.isNaN(time) ? clock.now() : time;
+}
+
+function runIdOf(config: RunnableConfig, metadata: CheckpointMetadata): string | undefined {
+  const candidates = [
+    (metadata as { run_id?: unknown }).run_id,
+    config.metadata?.["run_id"],
+    config.configurable?.["run_id"],
+    config.runId,
+  ];
+  return candidates.find((id) => typeof id === "string");
+}
