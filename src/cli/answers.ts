@@ -1,0 +1,150 @@
+/**
+ * Answers to `interrupt()`. They are always given by the question's id: LangGraph keeps a plain
+ * `resume` value with the checkpoint, where it also answers the node's next question, unasked.
+ *
+ * An answer by id is forgotten in a crash, so we store it beside the checkpoint before going on.
+ */
+
+import { RESUME } from "@langchain/langgraph-checkpoint";
+import type { CheckpointTuple } from "@langchain/langgraph-checkpoint";
+import { InvalidInputError } from "../errors.ts";
+import type { Saver } from "./database.ts";
+import { NULL_TASK, allLevels, questionsOf } from "./tasks.ts";
+import type { Level, Question } from "./tasks.ts";
+
+const CHANNEL = "__holdfast_answer__";
+
+/** By id of the question, as `Command({ resume })` takes it. */
+export type Answers = Record<string, unknown>;
+
+interface KeptAnswer {
+  question: string;
+  /** Tells the first question of a task from its second, which has the same id. */
+  answered: number;
+  value: unknown;
+  at: number;
+}
+
+/**
+ * Which question a value answers.
+ * @param interruptId the one named, in full or by a prefix
+ */
+export function chooseAnswers(
+  questions: readonly Question[],
+  value: unknown,
+  interruptId: string | undefined,
+): Answers {
+  const ids = questions.flatMap(({ id }) => (id === undefined ? [] : [id]));
+  if (interruptId !== undefined) {
+    const matching = ids.filter((id) => id.startsWith(interruptId));
+    const [only] = matching.includes(interruptId) ? [interruptId] : matching;
+    if (only === undefined || (matching.length > 1 && only !== interruptId)) {
+      const what = matching.length > 1 ? "matches several questions" : "matches no open question";
+      throw new InvalidInputError(`--interrupt ${interruptId} ${what}; open: ${list(questions)}.`);
+    }
+    return { [only]: value };
+  }
+  if (isTable(value) && Object.keys(value).length > 0) {
+    const keys = Object.keys(value);
+    if (keys.every((key) => ids.includes(key))) return value;
+  }
+  const [only, ...others] = ids;
+  if (only !== undefined && others.length === 0) return { [only]: value };
+  if (only === undefined) {
+    throw new InvalidInputError(
+      "The question has no id, as an older LangGraph asked it. Resume without --value first: it is asked again, with one.",
+    );
+  }
+  throw new InvalidInputError(
+    `${questions.length} questions are open, so say which one is answered, by --interrupt ID ` +
+      `or by --value '{"ID": ...}': ${list(questions)}.`,
+  );
+}
+
+function list(questions: readonly Question[]): string {
+  return questions.map(({ id, node }) => `${id ?? "(no id)"} (${node})`).join(", ");
+}
+
+/** Stores answers where {@link recallAnswers} finds them after a crash. */
+export async function keepAnswers(
+  root: Level,
+  answers: Answers,
+  saver: Saver,
+  now: number,
+): Promise<void> {
+  for (const { id, answered } of questionsOf(root)) {
+    if (id === undefined || !Object.hasOwn(answers, id)) continue;
+    const kept: KeptAnswer = { question: id, answered, value: answers[id], at: now };
+    await saver.putWrites(root.tuple.config, [[CHANNEL, kept]], `answer:${id}:${now}`);
+  }
+}
+
+/** Answers that were given to questions still open: their run was killed before it took them. */
+export async function recallAnswers(root: Level, saver: Saver, threadId: string): Promise<Answers> {
+  const kept = (root.tuple.pendingWrites ?? [])
+    .filter(([, channel]) => channel === CHANNEL)
+    .map(([, , value]) => value as KeptAnswer)
+    .toSorted((a, b) => a.at - b.at);
+  const answers: Answers = {};
+  if (kept.length === 0) return answers;
+  const unseen = await unseenQuestions(root, saver, threadId);
+  for (const { id, answered } of questionsOf(root)) {
+    if (id === undefined || unseen.has(id)) continue;
+    const last = kept.findLast((each) => each.question === id && each.answered === answered);
+    if (last !== undefined) answers[id] = last.value;
+  }
+  return answers;
+}
+
+/**
+ * Questions asked inside a subgraph that a node calls by itself. Its tasks cannot be seen from here,
+ * and so neither whether an answer was taken: they are asked again.
+ */
+async function unseenQuestions(root: Level, saver: Saver, threadId: string): Promise<Set<string>> {
+  const unseen = new Set<string>();
+  for (const { namespace, tasks } of allLevels(root)) {
+    for (const { id, name, question, levels } of tasks) {
+      if (question?.id === undefined || levels.length > 0) continue;
+      const inside = `${namespace === "" ? "" : `${namespace}|`}${name}:${id}`;
+      const config = { configurable: { thread_id: threadId, checkpoint_ns: inside } };
+      if ((await saver.getTuple(config)) !== undefined) unseen.add(question.id);
+    }
+  }
+  return unseen;
+}
+
+/**
+ * A view of the saver without the plain `resume` value that another program left with this
+ * checkpoint, where it has been taken already: it must not answer a second question.
+ */
+export function withoutStaleResume(saver: Saver, root: Level, answering: boolean): Saver {
+  const left = (root.tuple.pendingWrites ?? []).some(isPlainResume);
+  const taken = [...allLevels(root)].some((level) =>
+    level.tuple.pendingWrites?.some(
+      ([task, channel]) => channel === RESUME && level.tasks.some(({ id }) => id === task),
+    ),
+  );
+  if (!left || !(taken || answering)) return saver;
+  const checkpointId = root.tuple.checkpoint.id;
+  return new Proxy(saver, {
+    get(target, name) {
+      const member: unknown = Reflect.get(target, name, target);
+      if (typeof member !== "function") return member;
+      if (name !== "getTuple") return (member as () => unknown).bind(target);
+      return async (config: CheckpointTuple["config"]) => {
+        const tuple = await target.getTuple(config);
+        if (tuple?.checkpoint.id !== checkpointId) return tuple;
+        const kept = tuple.pendingWrites?.filter((write) => !isPlainResume(write)) ?? [];
+        return { ...tuple, pendingWrites: kept };
+      };
+    },
+  });
+}
+
+function isPlainResume([task, channel]: readonly unknown[]): boolean {
+  return task === NULL_TASK && channel === RESUME;
+}
+
+function isTable(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,116 @@
+/** `holdfast run`: a new thread, or the next input of one that has come to its end. */
+
+import type { Command } from "commander";
+import { InvalidInputError } from "../../errors.ts";
+import type { Act, Cli } from "../cli.ts";
+import { drive, standing } from "../drive.ts";
+import { Exit, EXIT } from "../exit.ts";
+import type { Graph } from "../graph.ts";
+import { parseCount, readJson, readObject } from "../input.ts";
+import { report, sayWaiting } from "../report.ts";
+import { readLevel } from "../tasks.ts";
+
+export interface RunOptions {
+  input?: string;
+  thread?: string;
+  configurable?: string;
+  recursionLimit?: string;
+  durability?: string;
+  abandon?: boolean;
+}
+
+export function addRun(program: Command, act: Act): void {
+  program
+    .command("run")
+    .summary("run a graph on a new or a finished thread")
+    .description(
+      "Runs a graph until its end, a gate or a question. Every finished node is stored at once: " +
+        "after a crash, `holdfast resume` goes on behind the last one.",
+    )
+    .argument("[graph]", "its name in langgraph.json, or path:export")
+    .option("-i, --input <json>", "the input: JSON, @file, or - for standard input", "{}")
+    .option("-t, --thread <id>", "the thread to run on (default: a new id)")
+    .option("--configurable <json>", "values for config.configurable: JSON or @file")
+    .option("--recursion-limit <n>", "stop after so many supersteps")
+    .option(
+      "--durability <mode>",
+      'always "sync": a finished node is stored before the next begins',
+    )
+    .option("--abandon", "leave the thread's unfinished step behind, and begin with this input")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  holdfast run research --input '{"topic": "kelp"}'
+  holdfast run ./agent.ts:graph --thread order-42 --input @order.json
+  echo '{"topic": "kelp"}' | holdfast run research --input - -o json
+
+Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 5 waiting for a person.`,
+    )
+    .action((graph: string | undefined, options: RunOptions) =>
+      act((cli) => run(cli, graph, options)),
+    );
+}
+
+async function run(cli: Cli, asked: string | undefined, options: RunOptions): Promise<void> {
+  const { io, out } = cli;
+  if (options.durability !== undefined && options.durability !== "sync") {
+    throw new InvalidInputError(
+      `--durability: the command line always runs in "sync", so that nothing finished is lost; "${options.durability}" is for your own programs.`,
+    );
+  }
+  const recursionLimit =
+    options.recursionLimit === undefined
+      ? undefined
+      : parseCount(options.recursionLimit, "--recursion-limit");
+  const input = await readJson(options.input ?? "{}", "--input", io);
+  // To LangGraph no input means "go on", through any gate.
+  if (input === null)
+    throw new InvalidInputError("--input: null is no input; use `holdfast resume`.");
+  const configurable = await readObject(options.configurable ?? "{}", "--configurable", io);
+  if (options.thread === "") throw new InvalidInputError("--thread: an id cannot be empty.");
+  const threadId = options.thread ?? io.newThreadId();
+
+  const source = await cli.findGraph(asked);
+  const saver = await cli.saver("make");
+  const graph = await cli.openGraph(source, saver, { configurable });
+  if (isStateGraph(graph) && (typeof input !== "object" || Array.isArray(input))) {
+    throw new InvalidInputError('--input: expected a JSON object, such as {"topic": "kelp"}.');
+  }
+  const level = await readLevel(graph, saver, threadId);
+  if (level !== undefined && options.abandon !== true) {
+    const stands = await standing(level, saver, threadId);
+    if (stands.status === "waiting") {
+      out.error(`Thread "${threadId}" waits for a person; new input would discard that step.`);
+      sayWaiting(cli, threadId, stands);
+      out.note("Or begin with this input all the same: --abandon");
+      throw new Exit(EXIT.waiting);
+    }
+    if (stands.status === "unfinished") {
+      throw new InvalidInputError(
+        `Thread "${threadId}" has not finished (${stands.nodes.join(", ")}): go on with \`${cli.again("resume", threadId)}\`, or discard that step with --abandon.`,
+      );
+    }
+  }
+  const outcome = await drive(
+    {
+      io,
+      out,
+      graph,
+      graphName: source.name,
+      saver,
+      threadId,
+      level,
+      configurable,
+      recursionLimit,
+    },
+    input,
+  );
+  const code = await report(cli, graph, threadId, outcome);
+  if (code !== EXIT.ok) throw new Exit(code);
+}
+
+/** Its input is a state; that of a function made with `entrypoint()` may be anything. */
+function isStateGraph(graph: Graph): boolean {
+  return "builder" in graph;
+}

@@ -1,0 +1,110 @@
+/** Going on with a thread: at its head, or from an earlier checkpoint; never through a gate unasked. */
+
+import { INTERRUPT } from "@langchain/langgraph-checkpoint";
+import { InvalidInputError, NotFoundError } from "../errors.ts";
+import { findCheckpoint } from "../history/find.ts";
+import { chooseAnswers, keepAnswers, recallAnswers } from "./answers.ts";
+import { drive } from "./drive.ts";
+import type { Drive, Outcome } from "./drive.ts";
+import { approve, gatesOf } from "./gate.ts";
+import type { Gate } from "./gate.ts";
+import { isFinished, mustBeAnswered, questionsOf, readLevel } from "./tasks.ts";
+import type { Level } from "./tasks.ts";
+
+/** What a person said. */
+export interface Say {
+  approved: boolean;
+  answer: Answer | undefined;
+}
+
+export interface Answer {
+  value: unknown;
+  interruptId: string | undefined;
+}
+
+export async function mustRead(
+  { graph, saver, threadId }: Pick<Drive, "graph" | "saver" | "threadId">,
+  checkpointId?: string,
+): Promise<Level> {
+  const level = await readLevel(graph, saver, threadId, { checkpointId });
+  if (level === undefined) throw new NotFoundError(`There is no thread "${threadId}".`);
+  return level;
+}
+
+/** Goes on at the head of the thread. */
+export async function goOn(run: Drive, level: Level, { approved, answer }: Say): Promise<Outcome> {
+  const { saver, threadId, io } = run;
+  if (isFinished(level)) {
+    if (!approved && answer === undefined) return { status: "done" };
+    throw new InvalidInputError(`Thread "${threadId}" has finished, and waits for nothing.`);
+  }
+  const gates = await gatesOf(level, saver, threadId);
+  const questions = questionsOf(level);
+  if (approved) await mustBeAtGate(run, level, gates);
+  else if (gates.length > 0) return { status: "waiting", gates, questions };
+
+  if (answer !== undefined && questions.length === 0) {
+    throw new InvalidInputError(`Thread "${threadId}" asks nothing that --value could answer.`);
+  }
+  const answers =
+    answer === undefined
+      ? await recallAnswers(level, saver, threadId)
+      : chooseAnswers(questions, answer.value, answer.interruptId);
+  const answering = Object.keys(answers).length > 0;
+  if (!answering && !approved && mustBeAnswered(level)) {
+    return { status: "waiting", gates, questions };
+  }
+  if (answer !== undefined) await keepAnswers(level, answers, saver, io.now());
+  await approve(level, gates, saver);
+  if (!answering) return drive(run, null);
+  // Imported here, so that commands which run nothing need not wait for all of LangGraph.
+  const { Command } = await import("@langchain/langgraph");
+  return drive(run, new Command({ resume: answers }), { answering });
+}
+
+/** An approval is for a gate that was reached: not for the next one that may come. */
+async function mustBeAtGate(
+  { saver, threadId }: Drive,
+  level: Level,
+  gates: readonly Gate[],
+): Promise<void> {
+  if (gates.length > 0) return;
+  const passed = await gatesOf(level, saver, threadId, { approved: "too" });
+  if (passed.length > 0) return;
+  throw new InvalidInputError(
+    questionsOf(level).length > 0
+      ? `Thread "${threadId}" stands at no gate: it asks a question, which --value answers.`
+      : `Thread "${threadId}" stands at no gate yet; resume it without --approve.`,
+  );
+}
+
+/** Goes on from an earlier checkpoint. What was approved or answered there, was so for that branch. */
+export async function goOnFrom(run: Drive, checkpoint: string, say: Say): Promise<Outcome> {
+  const { saver, threadId } = run;
+  const { approved, answer } = say;
+  const { checkpointId } = await findCheckpoint(saver, threadId, checkpoint);
+  if (checkpointId === run.level?.tuple.checkpoint.id) {
+    return goOn(run, run.level, say);
+  }
+  const level = await mustRead(run, checkpointId);
+  const gates = await gatesOf(level, saver, threadId, { approved: "again" });
+  if (approved && gates.length === 0) {
+    throw new InvalidInputError(`Checkpoint ${checkpointId} stands at no gate.`);
+  }
+  if (!approved && gates.length > 0) {
+    return { status: "waiting", gates, questions: [], at: checkpointId };
+  }
+  const asked = level.tuple.pendingWrites?.some(([, channel]) => channel === INTERRUPT);
+  if (answer !== undefined && asked !== true) {
+    throw new InvalidInputError(
+      `Checkpoint ${checkpointId} asks nothing that --value could answer.`,
+    );
+  }
+  // LangGraph repeats the step on a new branch, up to its questions: only there can they be answered.
+  const outcome = await drive(run, null, { checkpointId });
+  if (answer === undefined || outcome.status !== "waiting" || outcome.questions.length === 0) {
+    return outcome;
+  }
+  const head = await mustRead(run);
+  return goOn({ ...run, level: head }, head, { approved: false, answer });
+}
