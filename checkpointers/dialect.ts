@@ -118,6 +118,8 @@ export interface ThreadListing {
 }
 
 export interface ThreadQuery {
+  /** Keys that begin so. */
+  prefix?: Uint8Array | undefined;
   createdAfter?: number | undefined;
   createdBefore?: number | undefined;
   updatedAfter?: number | undefined;

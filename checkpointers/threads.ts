@@ -2,7 +2,7 @@
 
 import type { RunnableConfig } from "@langchain/core/runnables";
 import { CorruptDataError, InvalidInputError, NotFoundError } from "../src/errors.ts";
-import { idOf, isLongId, keyOf } from "../src/ids.ts";
+import { idOf, isLongId, keyOf, keyPrefixOf } from "../src/ids.ts";
 import type { ListThreadsOptions, ThreadInfo, ThreadPage, ThreadStats } from "../src/store.ts";
 import type { ThreadListing, ThreadQuery } from "./dialect.ts";
 import { parseCell, type Cell, type Cells } from "./encoding/cells.ts";
@@ -23,6 +23,7 @@ export async function listThreads(
     );
   }
   const query: ThreadQuery = {
+    prefix: options.prefix === undefined ? undefined : keyPrefixOf(options.prefix),
     createdAfter: instant(options.createdAfter, "createdAfter"),
     createdBefore: instant(options.createdBefore, "createdBefore"),
     updatedAfter: instant(options.updatedAfter, "updatedAfter"),

@@ -21,6 +21,12 @@ export function keyOf(id: string): Uint8Array {
   ]);
 }
 
+/** What the keys of all ids with this prefix begin with. */
+export function keyPrefixOf(prefix: string): Uint8Array {
+  const bytes = prefix.isWellFormed() ? Buffer.from(prefix) : wtf8(prefix);
+  return bytes.subarray(0, KEY_PREFIX_BYTES);
+}
+
 /** The id of a key; undefined where the id is longer than its key and must be kept beside it. */
 export function idOf(key: Uint8Array): string | undefined {
   if (key.length === KEY_PREFIX_BYTES + 33 && key[KEY_PREFIX_BYTES] === 0xff) return undefined;

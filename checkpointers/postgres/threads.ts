@@ -64,6 +64,11 @@ export async function listThreadRows(
     values.push(value);
     where.push(`${condition} $${values.length}::bigint`);
   };
+  if (query.prefix !== undefined) {
+    // Within a key, 0xff stands at most once.
+    values.push(query.prefix, Buffer.concat([query.prefix, Buffer.of(0xff, 0xff)]));
+    where.push(`key >= $${values.length - 1}::bytea AND key < $${values.length}::bytea`);
+  }
   if (query.createdAfter !== undefined) add("created_at >", query.createdAfter);
   if (query.createdBefore !== undefined) add("created_at <", query.createdBefore);
   if (query.updatedAfter !== undefined) add("updated_at >", query.updatedAfter);

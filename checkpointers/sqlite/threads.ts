@@ -71,6 +71,10 @@ export function listThreadRows(
     where.push(condition);
     values.push(...parameters);
   };
+  if (query.prefix !== undefined) {
+    // Within a key, 0xff stands at most once.
+    add("key >= ? AND key < ?", query.prefix, Buffer.concat([query.prefix, Buffer.of(0xff, 0xff)]));
+  }
   if (query.createdAfter !== undefined) add("created_at > ?", query.createdAfter);
   if (query.createdBefore !== undefined) add("created_at < ?", query.createdBefore);
   if (query.updatedAfter !== undefined) add("updated_at > ?", query.updatedAfter);

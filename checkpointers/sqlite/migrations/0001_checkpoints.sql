@@ -11,7 +11,7 @@ CREATE TABLE holdfast_threads (
   created_at INTEGER NOT NULL,
   updated_at INTEGER NOT NULL
 );
-CREATE INDEX holdfast_threads_updated ON holdfast_threads (updated_at, id);
+CREATE INDEX holdfast_threads_created ON holdfast_threads (created_at);
 
 CREATE TABLE holdfast_checkpoints (
   thread_id INTEGER NOT NULL,
