@@ -8,7 +8,8 @@
  *   0      the main flow: writes on a checkpoint by the loop that made it, or by one that resumed it
  *   else   a number of its own for each loop that came later; later loops have larger numbers
  *
- * and each child remembers the branches of its parent that it consumed (null stands for branch 0).
+ * and each child remembers the branches of its parent that it consumed (null stands for branch 0; of
+ * a branch that is noted as -1 - n it took only what no task wrote: input and resume values).
  * A loop is recognised by an object that LangGraph hands along with every call of it: its config's
  * metadata, or for `updateState` the config itself.
  */
@@ -36,8 +37,10 @@ interface Start {
   found: ReadonlySet<number>;
   /** The loop's own branch there, once it wrote. */
   own: number | undefined;
-  /** Asked for by id: it runs everything anew and takes nothing of what it found. */
-  explicit: boolean;
+  /** It runs all tasks again, and takes of what it found only what no task wrote. */
+  anew: boolean;
+  /** Branches in which it found such writes. */
+  taskless: ReadonlySet<number>;
   /** Writes of `updateState` so far, by task: it uses one task id for several updates. */
   updates: Map<string, number>;
 }
@@ -58,13 +61,15 @@ export class Branches {
     config: RunnableConfig,
     place: string,
     checkpoint: string,
-    explicit: boolean,
+    anew: boolean,
     writes: readonly FoundWrite[],
   ): void {
+    const taskless = writes.filter(({ task }) => NULL_TASK_KEY.equals(task));
     const start: Start = {
       found: new Set(writes.map((write) => write.branch)),
       own: undefined,
-      explicit,
+      anew,
+      taskless: new Set(taskless.map((write) => write.branch)),
       updates: new Map(),
     };
     this.#startsOf(config).set(checkpoint, start);
@@ -93,14 +98,14 @@ export class Branches {
       start = {
         found: last?.found ?? new Set(),
         own: this.#next(),
-        explicit: last?.explicit ?? false,
+        anew: last?.anew ?? false,
+        taskless: new Set(),
         updates: new Map(),
       };
       starts.set(checkpoint, start);
     }
     if (start === undefined) return { branch: 0, firstIndex: 0 };
-    start.own ??=
-      start.explicit || start.found.size === 0 ? this.#next() : Math.min(...start.found);
+    start.own ??= start.anew || start.found.size === 0 ? this.#next() : Math.min(...start.found);
     if (!isUpdate) return { branch: start.own, firstIndex: 0 };
     const firstIndex = start.updates.get(taskId) ?? 0;
     start.updates.set(taskId, firstIndex + count);
@@ -111,7 +116,7 @@ export class Branches {
   consumed(config: RunnableConfig, parent: string): readonly number[] | null {
     const start = this.#startsOf(config).get(parent);
     if (start === undefined) return null;
-    const consumed = new Set<number>(start.explicit ? [] : start.found);
+    const consumed = new Set(start.anew ? [...start.taskless].map(taskless) : start.found);
     if (start.own !== undefined) consumed.add(start.own);
     return consumed.size === 1 && consumed.has(0) ? null : [...consumed].toSorted((a, b) => a - b);
   }
@@ -147,4 +152,29 @@ export function visibleWrites<W extends FoundWrite>(writes: readonly W[]): W[] {
     else if (write.idx < 0 || NULL_TASK_KEY.equals(write.task)) visible[visible.length - 1] = write;
   }
   return visible;
+}
+
+/** How a child notes that it took of a branch only what no task wrote. */
+function taskless(branch: number): number {
+  return -1 - branch;
+}
+
+/** Whether a child that noted these branches took a write of its parent. */
+export function tookWrite(consumed: readonly number[] | null, write: FoundWrite): boolean {
+  if (consumed === null) return write.branch === 0;
+  return (
+    consumed.includes(write.branch) ||
+    (NULL_TASK_KEY.equals(write.task) && consumed.includes(taskless(write.branch)))
+  );
+}
+
+/**
+ * Whether a read is that of a loop which will run all tasks of the checkpoint again, whatever writes it
+ * finds: LangGraph decides by the mere presence of a checkpoint id in a run's config (which those of
+ * subgraphs always have), and for `updateState` by its value.
+ */
+export function runsAnew(config: RunnableConfig): boolean {
+  const configurable = config.configurable ?? {};
+  const isRun = config.recursionLimit !== undefined;
+  return isRun ? "checkpoint_id" in configurable : configurable["checkpoint_id"] !== undefined;
 }

@@ -8,7 +8,7 @@
 
 import type { CheckpointPendingWrite, DeltaChannelHistory } from "@langchain/langgraph-checkpoint";
 import { idOf, keyOf } from "../src/ids.ts";
-import { visibleWrites } from "./branches.ts";
+import { tookWrite, visibleWrites } from "./branches.ts";
 import type { Target } from "./config.ts";
 import type { Ancestor } from "./dialect.ts";
 import { Decoder } from "./encoding/decode.ts";
@@ -76,9 +76,8 @@ export async function deltaChannelHistory(
   const decoder = new Decoder(types);
   for (let depth = line.length - 1; depth >= 0; depth -= 1) {
     const { id, consumed } = line[depth] as Ancestor;
-    const branches = new Set(consumed ?? [0]);
     const taken = (byCheckpoint.get(Buffer.from(id).toString("latin1")) ?? []).filter((write) =>
-      branches.has(write.branch),
+      tookWrite(consumed, write),
     );
     const writes = decodeWrites(await readWrites(reader, cells, visibleWrites(taken)), decoder);
     for (const write of writes) {

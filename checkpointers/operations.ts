@@ -293,7 +293,7 @@ export class WritesOperation extends Operation {
       const text = stringify(write.tree, payloads);
       if (write.base !== undefined && !whole && text.length >= MIN_DELTA_WRITE) {
         const deltaPayloads = new Set<Payload>();
-        const delta = stringify(diffTrees(write.base.tree, write.tree) ?? { a: {} }, deltaPayloads);
+        const delta = stringify(diffTrees(write.base.tree, write.tree), deltaPayloads);
         if (delta.length < text.length / 2) {
           for (const payload of deltaPayloads) mentioned.add(payload);
           return { ...write, text: this.#named(write, delta), cell: undefined };

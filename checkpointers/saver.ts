@@ -39,7 +39,7 @@ import type {
   ThreadStats,
   ThreadStore,
 } from "../src/store.ts";
-import { Branches, NULL_TASK_ID, checkpointPlace, namespacePlace } from "./branches.ts";
+import { Branches, NULL_TASK_ID, checkpointPlace, namespacePlace, runsAnew } from "./branches.ts";
 import { readTarget } from "./config.ts";
 import type { Dialect } from "./dialect.ts";
 import { Cells } from "./encoding/cells.ts";
@@ -171,7 +171,7 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver implements Threa
       config,
       namespacePlace(target.threadId, target.ns),
       checkpointPlace(target.ns, checkpointId),
-      target.checkpointId !== undefined,
+      runsAnew(config),
       found.writes,
     );
     const decoder = new Decoder(this.#parts.types);

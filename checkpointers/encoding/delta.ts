@@ -2,6 +2,7 @@
  * Deltas: what changed between two trees of one lineage, as JSON, and how to apply it.
  *
  * A delta is one of
+ *   { k: true }                       kept as it is
  *   { r: node }                       replaced
  *   { l: [prefix, suffix, nodes] }    list: keep so many at both ends, these in between
  *   { a: { index: delta } }           list of the same length: these elements changed
@@ -16,15 +17,16 @@ import { CorruptDataError } from "../../src/errors.ts";
 import { Payload, getOwn, isNodeMap, setOwn, textOf, type Node, type NodeMap } from "./tree.ts";
 
 export type Delta =
+  | { k: true }
   | { r: Node }
   | { l: [prefix: number, suffix: number, nodes: Node[]] }
   | { a: { [index: string]: Delta } }
   | { m: [sets: NodeMap, edits: { [key: string]: Delta }, drops: string[]] }
   | { s: [prefix: number, suffix: number, text: Node] };
 
-/** The delta that makes `next` of `base`; undefined if they are the same tree. */
-export function diffTrees(base: Node, next: Node): Delta | undefined {
-  if (base === next) return undefined;
+/** The delta that makes `next` of `base`. */
+export function diffTrees(base: Node, next: Node): Delta {
+  if (base === next) return { k: true };
   if (Array.isArray(base) && Array.isArray(next)) return diffLists(base, next);
   if (isNodeMap(base) && isNodeMap(next)) return diffMaps(base, next);
   if (next instanceof Payload && typeof next.value === "string" && !next.stored) {
@@ -47,8 +49,7 @@ function diffLists(base: readonly Node[], next: readonly Node[]): Delta {
   if (base.length === next.length) {
     const edits: { [index: string]: Delta } = {};
     for (let i = prefix; i < next.length - suffix; i += 1) {
-      const edit = diffTrees(base[i] as Node, next[i] as Node);
-      if (edit !== undefined) edits[i] = edit;
+      if (base[i] !== next[i]) edits[i] = diffTrees(base[i] as Node, next[i] as Node);
     }
     return { a: edits };
   }
@@ -75,8 +76,7 @@ function diffMaps(base: NodeMap, next: NodeMap): Delta {
     if (Object.hasOwn(base, key)) {
       if (kept[seen] !== key) return { r: next };
       seen += 1;
-      const edit = diffTrees(base[key] as Node, value);
-      if (edit !== undefined) setOwn(edits, key, edit);
+      if (base[key] !== value) setOwn(edits, key, diffTrees(base[key] as Node, value));
     } else {
       if (seen < kept.length && !sortsItself(key)) return { r: next };
       setOwn(sets, key, value);
@@ -114,6 +114,7 @@ function diffTexts(base: Node, next: Payload): Delta | undefined {
  * @throws {CorruptDataError} the delta does not fit the base
  */
 export function applyDelta(base: Node, delta: Delta, leaf: (text: string) => Node): Node {
+  if ("k" in delta) return base;
   if ("r" in delta) return delta.r;
   if ("s" in delta) {
     const [prefix, suffix, middle] = delta.s;
