@@ -1,0 +1,30 @@
+/** What a child process can be asked to do, by name. */
+
+import { buildChat } from "./build-chat.ts";
+import { buildDocument } from "./build-document.ts";
+import { buildFiles } from "./build-files.ts";
+import { coldConnection, coldHistory, coldState } from "./cold.ts";
+import { listingMemory } from "./listing-memory.ts";
+import { throughput } from "./throughput.ts";
+
+export const jobs = {
+  buildChat,
+  buildDocument,
+  buildFiles,
+  coldConnection,
+  coldHistory,
+  coldState,
+  listingMemory,
+  throughput,
+};
+
+export type Jobs = typeof jobs;
+export type JobName = keyof Jobs;
+export type JobInput<Name extends JobName> = Parameters<Jobs[Name]>[0];
+export type JobResult<Name extends JobName> = Awaited<ReturnType<Jobs[Name]>>;
+
+/** A job on the command line of a child. */
+export interface JobMessage<Name extends JobName = JobName> {
+  readonly name: Name;
+  readonly input: JobInput<Name>;
+}
