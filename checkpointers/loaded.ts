@@ -5,6 +5,7 @@ import { idOf } from "../src/ids.ts";
 import type { FoundWrite } from "./dialect.ts";
 import { parseCell, type Cells } from "./encoding/cells.ts";
 import type { Decoder } from "./encoding/decode.ts";
+import { findReferences } from "./encoding/payloads.ts";
 import { setOwn, type Node } from "./encoding/tree.ts";
 import type { Header } from "./header.ts";
 import { unwrapNames } from "./long-names.ts";
@@ -28,14 +29,19 @@ export async function readWrites(
   const parsed = [];
   for (const write of writes) {
     const data = typeof write.data === "string" ? write.data : await cells.open(write.data);
-    parsed.push({ write, ...unwrapNames(parseCell(data, "pending write") as Node) });
+    const { content, ...names } = unwrapNames(parseCell(data, "pending write") as Node);
+    const box: [Node] = [content];
+    parsed.push({ write, names, box, references: findReferences(box) });
   }
-  await reader.fetchPayloads(parsed.map(({ content }) => content));
-  return parsed.map(({ write, channel, task, content }) => ({
-    task: idOf(write.task) ?? task ?? "",
-    channel: idOf(write.channel) ?? channel ?? "",
-    tree: reader.writeTree(content, write.base),
-  }));
+  await reader.fetchPayloads(parsed.flatMap(({ references }) => references));
+  return parsed.map(({ write, names, box, references }) => {
+    reader.resolve(references);
+    return {
+      task: idOf(write.task) ?? names.task ?? "",
+      channel: idOf(write.channel) ?? names.channel ?? "",
+      tree: reader.writeTree(box[0], write.base),
+    };
+  });
 }
 
 export function decodeWrites(

@@ -17,7 +17,7 @@ import { keyOf } from "../src/ids.ts";
 import type { PrunePolicy, PruneResult } from "../src/store.ts";
 import type { CheckpointRow, Removal, ThreadOutline } from "./dialect.ts";
 import { parseCell } from "./encoding/cells.ts";
-import { collectReferences } from "./encoding/payloads.ts";
+import { findReferences } from "./encoding/payloads.ts";
 import type { Node } from "./encoding/tree.ts";
 import { decodeHeader } from "./header.ts";
 import type { SaverParts } from "./parts.ts";
@@ -320,7 +320,8 @@ async function removalOf(
   }
   const mentioned = new Set<string>();
   const mention = async (data: string | Uint8Array): Promise<void> => {
-    collectReferences(parseCell(await cells.open(data), "value") as Node, mentioned);
+    const box: [Node] = [parseCell(await cells.open(data), "value") as Node];
+    for (const { hash } of findReferences(box)) mentioned.add(hash);
   };
   const ids = [...reached];
   for (let from = 0; from < ids.length; from += PAGE) {

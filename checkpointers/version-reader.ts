@@ -10,11 +10,16 @@ import { idOf } from "../src/ids.ts";
 import { cellText, parseCell, type Cells } from "./encoding/cells.ts";
 import { applyDelta, type Delta } from "./encoding/delta.ts";
 import { extend, keyframe, type Chain, type Weight } from "./encoding/keyframe.ts";
-import { collectReferences, resolveReferences, type PayloadBook } from "./encoding/payloads.ts";
+import {
+  findReferences,
+  resolveReferences,
+  type PayloadBook,
+  type Reference,
+} from "./encoding/payloads.ts";
 import { Payload, type Node } from "./encoding/tree.ts";
 import type { Dialect } from "./dialect.ts";
 import { unwrapNames } from "./long-names.ts";
-import { payloadValue, weigh } from "./operations.ts";
+import { payloadValue } from "./operations.ts";
 import type { Version } from "./thread-state.ts";
 
 interface ParsedRow {
@@ -81,28 +86,31 @@ export class VersionReader {
     return version as Version;
   }
 
-  /** Fetches, in one go, the payloads that these trees mention. */
-  async fetchPayloads(trees: readonly Node[]): Promise<void> {
-    const hashes = new Set<string>();
-    for (const tree of trees) collectReferences(tree, hashes);
-    const missing: string[] = [];
-    for (const hash of hashes) {
+  /** Fetches, in one go, the payloads of these references. */
+  async fetchPayloads(references: Iterable<Reference>): Promise<void> {
+    const missing = new Set<string>();
+    for (const { hash } of references) {
+      if (this.#payloads.has(hash)) continue;
       const older = this.#olderPayloads.get(hash);
-      if (older !== undefined) this.#payloads.set(hash, older);
-      else if (!this.#payloads.has(hash)) missing.push(hash);
+      if (older === undefined) missing.add(hash);
+      else this.#payloads.set(hash, older);
     }
-    if (missing.length === 0) return;
-    for (const { hash, kind, data } of await this.#dialect.readPayloads(this.#thread, missing)) {
+    if (missing.size === 0) return;
+    for (const { hash, kind, data } of await this.#dialect.readPayloads(this.#thread, [
+      ...missing,
+    ])) {
       const content = typeof data === "string" ? data : await this.#cells.open(data);
-      const payload = new Payload(hash, payloadValue(kind, content), true);
-      this.#payloads.set(hash, payload);
-      this.#book.remember(payload);
+      this.#payloads.set(hash, new Payload(hash, payloadValue(kind, content), true));
     }
   }
 
-  /** The tree of a pending write, which may be a delta on a version; its payloads are fetched. */
-  writeTree(stored: Node, base: number | null): Node {
-    const content = resolveReferences(stored, this.#payloads);
+  /** Puts payloads that were fetched where they belong. */
+  resolve(references: readonly Reference[]): number {
+    return resolveReferences(references, this.#payloads);
+  }
+
+  /** The tree of a pending write, which may be a delta on a version. */
+  writeTree(content: Node, base: number | null): Node {
     if (base === null) return content;
     return applyDelta(this.version(base).tree, content as unknown as Delta, (text) =>
       this.#book.leaf(text),
@@ -137,40 +145,29 @@ export class VersionReader {
   }
 
   async #fetch(ids: readonly number[]): Promise<void> {
-    const fresh: {
-      id: number;
-      channel: string;
-      base: number | null;
-      text: string;
-      content: Node;
-    }[] = [];
-    for (const row of await this.#dialect.readVersions(this.#thread, ids)) {
-      if (this.#rows.has(row.id)) continue;
-      const text = cellText(
-        typeof row.data === "string" ? row.data : await this.#cells.open(row.data),
-      );
-      const named = unwrapNames(parseCell(text, `channel version ${row.id}`) as Node);
+    const fresh: { row: ParsedRow; id: number; box: [Node]; references: Reference[] }[] = [];
+    for (const { id, channel, base, data } of await this.#dialect.readVersions(this.#thread, ids)) {
+      if (this.#rows.has(id)) continue;
+      const text = cellText(typeof data === "string" ? data : await this.#cells.open(data));
+      const named = unwrapNames(parseCell(text, `channel version ${id}`) as Node);
+      const box: [Node] = [named.content];
       fresh.push({
-        id: row.id,
-        channel: idOf(row.channel) ?? named.channel ?? "",
-        base: row.base,
-        text,
-        content: named.content,
+        id,
+        box,
+        references: findReferences(box),
+        row: {
+          channel: idOf(channel) ?? named.channel ?? "",
+          base,
+          content: null,
+          weight: { text: text.length, read: text.length },
+        },
       });
     }
-    await this.fetchPayloads(fresh.map((row) => row.content));
-    for (const { id, channel, base, text, content } of fresh) {
-      const mentioned = new Set<string>();
-      collectReferences(content, mentioned);
-      const payloads = [...mentioned]
-        .map((hash) => this.#payloads.get(hash))
-        .filter((found) => found !== undefined);
-      this.#rows.set(id, {
-        channel,
-        base,
-        content: resolveReferences(content, this.#payloads),
-        weight: weigh(text, payloads),
-      });
+    await this.fetchPayloads(fresh.flatMap(({ references }) => references));
+    for (const { id, row, box, references } of fresh) {
+      row.weight.read += this.resolve(references);
+      [row.content] = box;
+      this.#rows.set(id, row);
     }
   }
 

@@ -105,8 +105,12 @@ export class Decoder {
         return new Command(this.#map(content));
       case TAG.snapshot:
         return new DeltaSnapshot(this.#inner(content ?? null));
-      case TAG.object:
-        return this.#map(content);
+      case TAG.object: {
+        const flat = this.#list(listOf(content));
+        const map = {};
+        for (let i = 0; i < flat.length; i += 2) setOwn(map, flat[i] as string, flat[i + 1]);
+        return map;
+      }
       case TAG.type: {
         const name = nameOf(node);
         const type = this.#types.find((candidate) => candidate.name === name);

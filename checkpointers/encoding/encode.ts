@@ -23,6 +23,7 @@ import {
   type Node,
   type NodeMap,
 } from "./tree.ts";
+import { isSame } from "./same.ts";
 import type { StoredType } from "./types.ts";
 
 const UNDEFINED: NodeMap = { $: TAG.undefined };
@@ -72,7 +73,9 @@ class Encoder {
       case "bigint":
         return this.#leaf(TAG.bigint, value.toString(), previous);
       case "object":
-        return value === null ? null : this.#object(value, previous);
+        if (value === null) return null;
+        if (previous !== undefined && isSame(value, previous)) return previous;
+        return this.#object(value, previous);
       case "function":
         return this.#byTypeOr(value, previous, `a function (${value.name || "anonymous"})`);
       case "symbol":
@@ -127,14 +130,24 @@ class Encoder {
   }
 
   #plain(value: Record<string, unknown>, previous: Node | undefined): Node {
-    if (Object.hasOwn(value, "$")) {
-      const before = tagged(previous, TAG.object);
-      return this.#wrap(TAG.object, this.#map(value, before?.["v"]), before);
-    }
-    return this.#map(
-      value,
-      isNodeMap(previous) && !Object.hasOwn(previous, "$") ? previous : undefined,
-    );
+    if (Object.hasOwn(value, "$")) return this.#escaped(value, previous);
+    const before = isNodeMap(previous) && !Object.hasOwn(previous, "$") ? previous : undefined;
+    return this.#map(value, before);
+  }
+
+  /** An object of the user's with the key that marks ours: as a list, so that none looks like one. */
+  #escaped(value: Record<string, unknown>, previous: Node | undefined): Node {
+    this.#refuseSymbols(value);
+    const before = tagged(previous, TAG.object);
+    const old = Array.isArray(before?.["v"]) ? before["v"] : undefined;
+    const list = Object.keys(value).flatMap((key, i) => {
+      this.#keys.push(key);
+      const node = this.node(value[key], old?.[2 * i + 1]);
+      this.#keys.pop();
+      return [this.#string(key, old?.[2 * i]), node];
+    });
+    const same = old?.length === list.length && list.every((node, i) => node === old[i]);
+    return this.#wrap(TAG.object, same ? old : list, before);
   }
 
   /** An object's own fields, in order: another order of the same keys is another value. */

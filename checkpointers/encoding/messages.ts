@@ -2,8 +2,8 @@
  * LangChain messages as trees and back.
  *
  * A message is kept by its class and its own fields, not by LangChain's `toJSON`: that loses fields
- * set after construction, and loading it again runs constructors, which parse, warn and cost about
- * ten times as much. Here a message is rebuilt field by field on the prototype of its class, in the
+ * set after construction, and loading it again runs constructors, which parse, warn and change what
+ * they are given. Here a message is rebuilt field by field on the prototype of its class, in the
  * order in which the constructor lays the fields out.
  */
 
@@ -23,8 +23,10 @@ import {
   ToolMessageChunk,
 } from "@langchain/core/messages";
 
+import { setOwn } from "./tree.ts";
+
 /** The class name that is stored, and one instance to learn the layout from. */
-const SAMPLES: readonly [name: string, sample: () => object][] = [
+const SAMPLES: ReadonlyMap<string, () => object> = new Map<string, () => object>([
   ["HumanMessage", () => new HumanMessage("")],
   ["AIMessage", () => new AIMessage("")],
   ["SystemMessage", () => new SystemMessage("")],
@@ -38,7 +40,7 @@ const SAMPLES: readonly [name: string, sample: () => object][] = [
   ["ToolMessageChunk", () => new ToolMessageChunk({ content: "", tool_call_id: "" })],
   ["ChatMessageChunk", () => new ChatMessageChunk("", "")],
   ["FunctionMessageChunk", () => new FunctionMessageChunk({ content: "", name: "" })],
-];
+]);
 
 const MESSAGE = Symbol.for("langchain.message");
 
@@ -47,10 +49,13 @@ type Part =
   | { key: string | symbol; kind: "constant"; value: unknown }
   | { key: string; kind: "namespace" | "kwargs" | "field" };
 
+type Fields = Record<string, unknown>;
+type Message = Record<string | symbol, unknown>;
+
 interface MessageClass {
   name: string;
-  prototype: object;
-  layout: readonly Part[];
+  /** Makes an instance from its fields, those of the class's layout in its order. */
+  make(fields: Fields): Message;
   /** Fields of the layout that hold data. */
   fields: ReadonlySet<string>;
 }
@@ -58,40 +63,95 @@ interface MessageClass {
 const byName = new Map<string, MessageClass>();
 const byConstructor = new WeakMap<object, MessageClass | "foreign">();
 
-function classes(): Map<string, MessageClass> {
-  if (byName.size > 0) return byName;
-  for (const [name, sample] of SAMPLES) {
-    const instance = sample();
-    const layout = Reflect.ownKeys(instance).map((key) => partOf(instance, key));
-    const known: MessageClass = {
-      name,
-      prototype: Object.getPrototypeOf(instance) as object,
-      layout,
-      fields: new Set(
-        layout.filter((part) => part.kind === "field").map((part) => part.key as string),
-      ),
-    };
-    byName.set(name, known);
-    byConstructor.set(instance.constructor, known);
-  }
-  return byName;
+function classNamed(name: string): MessageClass | undefined {
+  const known = byName.get(name);
+  if (known !== undefined) return known;
+  const sample = SAMPLES.get(name);
+  if (sample === undefined) return undefined;
+  const instance = sample() as Message;
+  const layout = Reflect.ownKeys(instance).map((key) => partOf(instance, key));
+  const made: MessageClass = {
+    name,
+    make: makerOf(instance, layout),
+    fields: new Set(
+      layout.filter((part) => part.kind === "field").map((part) => part.key as string),
+    ),
+  };
+  byName.set(name, made);
+  byConstructor.set(instance.constructor, made);
+  return made;
 }
 
-function partOf(instance: object, key: string | symbol): Part {
-  const value = (instance as Record<string | symbol, unknown>)[key];
+function partOf(instance: Message, key: string | symbol): Part {
+  const value = instance[key];
   if (typeof key === "symbol") return { key, kind: "constant", value };
-  switch (key) {
-    case "lc_serializable":
-    case "lc_direct_tool_output":
-    case "type":
-      return { key, kind: "constant", value };
-    case "lc_namespace":
-      return { key, kind: "namespace" };
-    case "lc_kwargs":
-      return { key, kind: "kwargs" };
-    default:
-      return { key, kind: "field" };
+  if (key === "lc_namespace") return { key, kind: "namespace" };
+  if (key === "lc_kwargs") return { key, kind: "kwargs" };
+  return isDerivedField(key) ? { key, kind: "constant", value } : { key, kind: "field" };
+}
+
+/**
+ * Chats are full of human and AI messages, so those two layouts are written out, which is several
+ * times as fast; checked against the class as it is, so that another version of it is made field by
+ * field like all others.
+ */
+function makerOf(instance: Message, layout: readonly Part[]): (fields: Fields) => Message {
+  const prototype = Object.getPrototypeOf(instance) as object;
+  const { type } = instance;
+  const Plain = function (this: Message, fields: Fields): void {
+    layBase(this, fields);
+    this["type"] = type;
+    this[MESSAGE] = true;
+  } as unknown as new (fields: Fields) => Message;
+  const Answer = function (this: Message, fields: Fields): void {
+    layBase(this, fields);
+    this["type"] = type;
+    this["tool_calls"] = fields["tool_calls"];
+    this["invalid_tool_calls"] = fields["invalid_tool_calls"];
+    this["usage_metadata"] = fields["usage_metadata"];
+    this[MESSAGE] = true;
+  } as unknown as new (fields: Fields) => Message;
+  for (const Shape of [Plain, Answer]) {
+    Shape.prototype = prototype;
+    const keys = Reflect.ownKeys(new Shape({}));
+    if (keys.length === layout.length && keys.every((key, i) => key === layout[i]?.key)) {
+      return (fields) => new Shape(fields);
+    }
   }
+  return (fields) => makeByLayout(prototype, layout, fields);
+}
+
+function layBase(message: Message, fields: Fields): void {
+  message["lc_serializable"] = true;
+  // What `toJSON` and `concat` read; a copy, since they may set fields on one of the two.
+  message["lc_kwargs"] = { ...fields };
+  message["lc_namespace"] = ["langchain_core", "messages"];
+  message["id"] = fields["id"];
+  message["name"] = fields["name"];
+  message["content"] = fields["content"];
+  message["additional_kwargs"] = fields["additional_kwargs"];
+  message["response_metadata"] = fields["response_metadata"];
+}
+
+function makeByLayout(prototype: object, layout: readonly Part[], fields: Fields): Message {
+  const message = Object.create(prototype) as Message;
+  for (const part of layout) {
+    switch (part.kind) {
+      case "constant":
+        message[part.key] = part.value;
+        break;
+      case "namespace":
+        message[part.key] = ["langchain_core", "messages"];
+        break;
+      case "kwargs":
+        message[part.key] = { ...fields };
+        break;
+      case "field":
+        message[part.key] = fields[part.key];
+        break;
+    }
+  }
+  return message;
 }
 
 /** True for the fields that a rebuilt message gets from its class. */
@@ -111,38 +171,20 @@ export function isDerivedField(key: string): boolean {
  */
 export function messageName(value: object): string | undefined {
   if (!(MESSAGE in value)) return undefined;
-  const known = classes();
   const constructor = value.constructor as { name: string; lc_name?: () => string };
   const cached = byConstructor.get(constructor);
   if (cached !== undefined) return cached === "foreign" ? undefined : cached.name;
   const name = Object.hasOwn(constructor, "lc_name") ? constructor.lc_name?.() : constructor.name;
-  const found = name === undefined ? undefined : known.get(name);
+  const found = name === undefined ? undefined : classNamed(name);
   byConstructor.set(constructor, found ?? "foreign");
   return found?.name;
 }
 
 /** A message of that class with these fields, or undefined where the class is not known. */
-export function reviveMessage(name: string, fields: Record<string, unknown>): object | undefined {
-  const known = classes().get(name);
-  if (!known) return undefined;
-  const message = Object.create(known.prototype) as Record<string | symbol, unknown>;
-  for (const part of known.layout) {
-    switch (part.kind) {
-      case "constant":
-        message[part.key] = part.value;
-        break;
-      case "namespace":
-        message[part.key] = ["langchain_core", "messages"];
-        break;
-      case "kwargs":
-        // What `toJSON` and `concat` read; a copy, since they may set fields on one of the two.
-        message[part.key] = { ...fields };
-        break;
-      case "field":
-        message[part.key] = fields[part.key];
-        break;
-    }
-  }
-  for (const key of Object.keys(fields)) if (!known.fields.has(key)) message[key] = fields[key];
+export function reviveMessage(name: string, fields: Fields): object | undefined {
+  const known = classNamed(name);
+  if (known === undefined) return undefined;
+  const message = known.make(fields);
+  for (const key in fields) if (!known.fields.has(key)) setOwn(message, key, fields[key]);
   return message;
 }

@@ -7,7 +7,7 @@
  */
 
 import { createHash, hash } from "node:crypto";
-import { Payload, TAG, isNodeMap, type Node } from "./tree.ts";
+import { Payload, TAG, type Node, type NodeMap } from "./tree.ts";
 import { CorruptDataError } from "../../src/errors.ts";
 
 /** Shorter values stay inline: a row and a reference would weigh about as much. */
@@ -16,13 +16,17 @@ export const PAYLOAD_MIN_LENGTH = 256;
 /** Of 43 base64url digits; 132 bits. */
 const HASH_LENGTH = 22;
 
-/** How many long strings of a thread are remembered, to spare hashing the same one again. */
-const REMEMBERED = 512;
+/**
+ * How many characters of a thread's long strings are remembered, to spare hashing the same one again:
+ * a task's result comes by three times within a superstep or two.
+ */
+const REMEMBERED_LENGTH = 256 * 1024;
 
 /** A thread's payloads as its writers know them. */
 export class PayloadBook {
   readonly #key: string;
   readonly #recent = new Map<string, Payload>();
+  #length = 0;
 
   constructor(key: Uint8Array) {
     this.#key = Buffer.from(key).toString("hex");
@@ -36,7 +40,7 @@ export class PayloadBook {
   #ofString(text: string): Payload {
     const known = this.#recent.get(text);
     if (known) return known;
-    return this.remember(new Payload(this.#hash("s", text), text, false));
+    return this.#remember(text, new Payload(this.#hash("s", text), text, false));
   }
 
   /** The payload of a byte array, which is copied: the user may change theirs. */
@@ -44,12 +48,13 @@ export class PayloadBook {
     return new Payload(this.#hash("b", bytes), Uint8Array.from(bytes), false);
   }
 
-  remember(payload: Payload): Payload {
-    if (typeof payload.value !== "string") return payload;
-    this.#recent.set(payload.value, payload);
-    if (this.#recent.size > REMEMBERED) {
-      const [oldest] = this.#recent.keys();
-      if (oldest !== undefined) this.#recent.delete(oldest);
+  #remember(text: string, payload: Payload): Payload {
+    this.#recent.set(text, payload);
+    this.#length += text.length;
+    for (const oldest of this.#recent.keys()) {
+      if (this.#length <= REMEMBERED_LENGTH || oldest === text) break;
+      this.#recent.delete(oldest);
+      this.#length -= oldest.length;
     }
     return payload;
   }
@@ -67,50 +72,56 @@ export class PayloadBook {
   }
 }
 
-/** The payload references in a tree that came from the database. */
-export function collectReferences(node: Node, into: Set<string>): void {
-  if (typeof node !== "object" || node === null) return;
-  if (Array.isArray(node)) {
-    for (const item of node) collectReferences(item, into);
-  } else if (isNodeMap(node)) {
-    const hash = referenceOf(node);
-    if (hash !== undefined) into.add(hash);
-    else for (const key of Object.keys(node)) collectReferences(node[key] as Node, into);
+/** A place in a tree that came from the database where a payload belongs. */
+export interface Reference {
+  holder: NodeMap | Node[];
+  key: string | number;
+  hash: string;
+}
+
+/** The references below a container, in one walk. */
+export function findReferences(container: NodeMap | Node[], into: Reference[] = []): Reference[] {
+  if (Array.isArray(container)) {
+    for (let i = 0; i < container.length; i += 1) visit(container, i, container[i] as Node, into);
+  } else {
+    for (const key of Object.keys(container)) visit(container, key, container[key] as Node, into);
+  }
+  return into;
+}
+
+function visit(
+  holder: NodeMap | Node[],
+  key: string | number,
+  node: Node,
+  into: Reference[],
+): void {
+  if (typeof node !== "object" || node === null || node instanceof Payload) return;
+  if (!Array.isArray(node) && node["$"] === TAG.payload && typeof node["h"] === "string") {
+    into.push({ holder, key, hash: node["h"] });
+  } else {
+    findReferences(node, into);
   }
 }
 
 /**
- * The same tree with its references replaced by payloads. Changes the containers in place: it is
- * called on trees fresh from the parser, which nobody else holds yet.
+ * Puts the payloads where they belong. Changes the containers in place: they are fresh from the
+ * parser, and nobody else holds them yet.
+ * @returns their length
  * @throws {CorruptDataError} a payload is missing
  */
-export function resolveReferences(node: Node, payloads: ReadonlyMap<string, Payload>): Node {
-  if (typeof node !== "object" || node === null || node instanceof Payload) return node;
-  if (Array.isArray(node)) {
-    for (let i = 0; i < node.length; i += 1) {
-      const item = node[i] as Node;
-      if (typeof item === "object" && item !== null) node[i] = resolveReferences(item, payloads);
-    }
-    return node;
-  }
-  const hash = referenceOf(node);
-  if (hash !== undefined) {
-    const found = payloads.get(hash);
-    if (!found)
+export function resolveReferences(
+  references: readonly Reference[],
+  payloads: ReadonlyMap<string, Payload>,
+): number {
+  let length = 0;
+  for (const { holder, key, hash } of references) {
+    const payload = payloads.get(hash);
+    if (payload === undefined) {
       throw new CorruptDataError(`A stored value refers to payload ${hash}, which is gone.`);
-    return found;
-  }
-  for (const key of Object.keys(node)) {
-    const item = node[key] as Node;
-    if (typeof item === "object" && item !== null) {
-      const resolved = resolveReferences(item, payloads);
-      if (resolved !== item) node[key] = resolved;
     }
+    // An own key of that name, also `__proto__`: setting it changes no prototype.
+    (holder as NodeMap)[key] = payload;
+    length += payload.value.length;
   }
-  return node;
-}
-
-function referenceOf(node: Node): string | undefined {
-  if (!isNodeMap(node) || !Object.hasOwn(node, "$") || node["$"] !== TAG.payload) return undefined;
-  return typeof node["h"] === "string" ? node["h"] : undefined;
+  return length;
 }

@@ -200,13 +200,19 @@ export async function findVersions(
   ids: readonly number[],
 ): Promise<Omit<VersionRow, "thread">[]> {
   const versions = connection.name("channel_versions");
+  // Written so that the planner can only look up one row by its key at a time: without statistics, as
+  // on a new table, it would read the whole table for each link of the chain.
   const rows = await connection.query(
     `WITH RECURSIVE chain AS (
        SELECT id, base_id FROM ${versions} WHERE id = ANY ($1::bigint[])
        UNION
-       SELECT v.id, v.base_id FROM chain JOIN ${versions} v ON v.id = chain.base_id
+       SELECT v.id, v.base_id FROM chain CROSS JOIN LATERAL (
+         SELECT id, base_id FROM ${versions} WHERE id = chain.base_id OFFSET 0
+       ) v
      )
-     SELECT v.id, v.channel, v.base_id, v.data, v.data_bytes FROM chain JOIN ${versions} v USING (id)`,
+     SELECT v.* FROM chain CROSS JOIN LATERAL (
+       SELECT id, channel, base_id, data, data_bytes FROM ${versions} WHERE id = chain.id OFFSET 0
+     ) v`,
     [array.bigints(ids)],
   );
   return rows.map((row) => ({
