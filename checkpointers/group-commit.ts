@@ -25,14 +25,14 @@ const ID_BLOCK = 1_024;
 export class GroupCommit {
   readonly #dialect: Dialect;
   /** Finds or makes the row of an operation's thread. */
-  readonly #bind: (operation: Operation) => Promise<void>;
+  readonly #bind: (operation: Operation) => Promise<{ created: boolean }>;
   #queue: Operation[] = [];
   #running = false;
   #last: Promise<void> | undefined;
   #nextId = 0;
   #idsLeft = 0;
 
-  constructor(dialect: Dialect, bind: (operation: Operation) => Promise<void>) {
+  constructor(dialect: Dialect, bind: (operation: Operation) => Promise<{ created: boolean }>) {
     this.#dialect = dialect;
     this.#bind = bind;
   }
@@ -97,7 +97,17 @@ export class GroupCommit {
           );
         }
         // Deleted, or thinned out by another process: the next attempt stores all it is made of.
-        if (again) state.forget();
+        if (again) {
+          state.forget();
+          const { created } = await this.#bind(operation);
+          if (created && operation.leansOnAncestors) {
+            throw new ThreadGoneError(
+              state.threadId,
+              `Thread "${state.threadId}" was deleted while a run was writing to it. The run's delta ` +
+                "channels are rebuilt from checkpoints that are gone, so it cannot go on.",
+            );
+          }
+        }
         again = (await this.#commit([operation])).size > 0;
       }
       settle(operation);

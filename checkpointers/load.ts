@@ -2,7 +2,7 @@
 
 import { checkpointPlace, visibleWrites } from "./branches.ts";
 import type { FoundCheckpoint } from "./dialect.ts";
-import { parseCell } from "./encoding/cells.ts";
+import { cellText, parseCell } from "./encoding/cells.ts";
 import { decodeHeader, type Header } from "./header.ts";
 import { readWrites, type LoadedWrite } from "./loaded.ts";
 import { wholeId } from "./long-names.ts";
@@ -26,11 +26,9 @@ export async function loadCheckpoint(
 ): Promise<LoadedCheckpoint> {
   const { checkpoint, thread } = found;
   state.bind(thread);
-  if (state.metadata === undefined && thread.metadata !== null) {
-    state.metadata = parseCell(await cells.open(thread.metadata), "thread metadata") as Record<
-      string,
-      unknown
-    >;
+  if (thread.metadata !== null) {
+    const text = cellText(await cells.open(thread.metadata));
+    state.noteMetadata(text);
   }
   const header = decodeHeader(
     parseCell(await cells.open(checkpoint.header), "checkpoint header"),

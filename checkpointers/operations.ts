@@ -55,6 +55,8 @@ export abstract class Operation {
     });
   }
 
+  /** What it stores is not all: delta channels are rebuilt from the checkpoints before it. */
+  readonly leansOnAncestors: boolean = false;
   /** Versions that it will store: how many ids it draws. */
   abstract readonly versionCount: number;
   protected abstract pieces(): Piece[];
@@ -132,6 +134,7 @@ export interface NewVersion {
 }
 
 export class PutOperation extends Operation {
+  override readonly leansOnAncestors: boolean;
   readonly manifest: Manifest;
   /** As it was found when the checkpoint was put; used until it must be built whole. */
   readonly #changed: readonly NewVersion[];
@@ -150,9 +153,11 @@ export class PutOperation extends Operation {
       header: string;
       /** The thread's user metadata, where it changed. */
       metadata: string | undefined;
+      leansOnAncestors: boolean;
     },
   ) {
     super(state, cells);
+    this.leansOnAncestors = checkpoint.leansOnAncestors;
     this.manifest = checkpoint.manifest;
     this.#changed = checkpoint.changed;
     this.#row = checkpoint.row;

@@ -39,6 +39,7 @@ export interface PreparedPut {
   runId: string | undefined;
   metadata: Record<string, unknown> | undefined;
   consumed: readonly number[] | null;
+  leansOnAncestors: boolean;
 }
 
 /**
@@ -84,6 +85,7 @@ export function preparePut(
     runId: runIdOf(config, metadata),
     metadata: userMetadata(config),
     consumed,
+    leansOnAncestors: metadata?.counters_since_delta_snapshot !== undefined,
   };
 }
 
@@ -138,6 +140,7 @@ export function putOperation(
     changed,
     header: put.header,
     metadata: state.mergeMetadata(put.metadata),
+    leansOnAncestors: put.leansOnAncestors,
     row: {
       ns: keyOf(target.ns),
       id: keyOf(put.checkpointId),

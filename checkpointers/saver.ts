@@ -100,15 +100,12 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver implements Threa
     this.#branches = new Branches(clock);
     this.#commits = new GroupCommit(dialect, async ({ state }) => {
       await this.setup();
+      const found = await dialect.findThread(state.key);
+      const name = await this.#nameOf(state);
       state.bind(
-        (await dialect.findThread(state.key)) ??
-          (await dialect.createThread(
-            state.key,
-            await this.#nameOf(state),
-            state.newHashKey,
-            clock.now(),
-          )),
+        found ?? (await dialect.createThread(state.key, name, state.newHashKey, clock.now())),
       );
+      return { created: found === undefined };
     });
     // oxlint-disable-next-line no-console -- the default for an option
     this.#onNotice = options.onNotice ?? ((message) => console.warn(message));

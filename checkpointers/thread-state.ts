@@ -39,6 +39,7 @@ export class ThreadState {
   readonly newHashKey = randomKey(16);
   /** User metadata as last read or written. */
   metadata: Record<string, unknown> | undefined;
+  #metadataText: string | undefined;
   /** Operations that are queued or under way. */
   pending = 0;
   /** The last of them. */
@@ -72,6 +73,14 @@ export class ThreadState {
     this.row = undefined;
     this.payloads = new PayloadBook(this.newHashKey);
     this.metadata = undefined;
+    this.#metadataText = undefined;
+  }
+
+  /** Takes note of what the database holds, which another process may have written. */
+  noteMetadata(text: string): void {
+    if (text === this.#metadataText) return;
+    this.metadata = JSON.parse(text) as Record<string, unknown>;
+    this.#metadataText = text;
   }
 
   /** Takes over what is new in a run's metadata. @returns the text to write; undefined for nothing new */
@@ -82,7 +91,8 @@ export class ThreadState {
     );
     if (!changed) return undefined;
     this.metadata = { ...known, ...metadata };
-    return JSON.stringify(this.metadata);
+    this.#metadataText = JSON.stringify(this.metadata);
+    return this.#metadataText;
   }
 
   manifest(place: string): Manifest | undefined {

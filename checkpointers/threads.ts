@@ -1,5 +1,6 @@
 /** Operations on whole threads: list, copy, count. */
 
+import { isDeepStrictEqual } from "node:util";
 import type { RunnableConfig } from "@langchain/core/runnables";
 import { CorruptDataError, InvalidInputError, NotFoundError } from "../src/errors.ts";
 import { idOf, isLongId, keyOf, keyPrefixOf } from "../src/ids.ts";
@@ -73,7 +74,7 @@ export async function threadIdOf(
 function matches({ threadId, metadata }: ThreadInfo, options: ListThreadsOptions): boolean {
   if (options.prefix !== undefined && !threadId.startsWith(options.prefix)) return false;
   return Object.entries(options.metadata ?? {}).every(
-    ([key, value]) => JSON.stringify(metadata[key]) === JSON.stringify(value),
+    ([key, value]) => Object.hasOwn(metadata, key) && isDeepStrictEqual(metadata[key], value),
   );
 }
 
