@@ -45,6 +45,11 @@ interface Start {
   updates: Map<string, number>;
 }
 
+/** The object by which a loop is recognised: all its calls have the same one. */
+export function loopOf(config: RunnableConfig): object {
+  return config.metadata ?? config;
+}
+
 export class Branches {
   readonly #clock: Clock;
   readonly #starts = new WeakMap<object, Map<string, Start>>();
@@ -122,7 +127,7 @@ export class Branches {
   }
 
   #startsOf(config: RunnableConfig): Map<string, Start> {
-    const loop: object = config.metadata ?? config;
+    const loop = loopOf(config);
     let starts = this.#starts.get(loop);
     if (starts === undefined) {
       starts = new Map();

@@ -170,9 +170,9 @@ export interface Dialect {
   readonly where: string;
   /**
    * Creates or migrates the tables, once; safe in many processes at the same time.
-   * @returns whether an official saver's tables stand beside ours
+   * @returns where tables of LangGraph's own saver are, in the same database
    */
-  setup(): Promise<{ officialTables: boolean }>;
+  setup(): Promise<{ officialTables: string | undefined }>;
   end(): Promise<void>;
 
   /** The first of so many version ids (at most {@link MAX_RESERVED}) that nobody else will get. */

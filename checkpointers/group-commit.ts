@@ -10,9 +10,11 @@
  *   G2  A batch is written whole or not at all; if it fails it is tried again member by member, so
  *       that one bad member fails alone.
  *   G3  What builds on a failed operation of its thread is built whole, relying on nothing.
+ *   G4  After an operation of a loop failed, all later ones of that loop fail: a checkpoint is never
+ *       stored without the writes that went into it.
  */
 
-import { ThreadGoneError } from "../src/errors.ts";
+import { DatabaseUnavailableError, ThreadGoneError } from "../src/errors.ts";
 import type { Batch, Dialect } from "./dialect.ts";
 import type { Operation } from "./operations.ts";
 
@@ -25,14 +27,15 @@ const ID_BLOCK = 1_024;
 export class GroupCommit {
   readonly #dialect: Dialect;
   /** Finds or makes the row of an operation's thread. */
-  readonly #bind: (operation: Operation) => Promise<{ created: boolean }>;
+  readonly #bind: (operation: Operation) => Promise<void>;
   #queue: Operation[] = [];
   #running = false;
+  readonly #failures = new WeakMap<object, { error: unknown }>();
   #last: Promise<void> | undefined;
   #nextId = 0;
   #idsLeft = 0;
 
-  constructor(dialect: Dialect, bind: (operation: Operation) => Promise<{ created: boolean }>) {
+  constructor(dialect: Dialect, bind: (operation: Operation) => Promise<void>) {
     this.#dialect = dialect;
     this.#bind = bind;
   }
@@ -70,7 +73,8 @@ export class GroupCommit {
     this.#running = false;
   }
 
-  async #flush(operations: readonly Operation[]): Promise<void> {
+  async #flush(queued: readonly Operation[]): Promise<void> {
+    const operations = queued.filter((operation) => !this.#failsWithItsLoop(operation));
     try {
       const left = await this.#commit(operations);
       for (const operation of operations) {
@@ -79,13 +83,34 @@ export class GroupCommit {
         else await this.#store(operation, true);
       }
     } catch (error) {
-      if (operations.length === 1) fail(operations[0] as Operation, error);
-      else for (const operation of operations) await this.#store(operation, false);
+      // Trying each by itself would make the last of them wait many times as long as it may.
+      const hasWaited = error instanceof DatabaseUnavailableError && error.waited !== undefined;
+      if (hasWaited || operations.length === 1) {
+        for (const operation of operations) this.#fail(operation, error);
+      } else {
+        for (const operation of operations) await this.#store(operation, false);
+      }
     }
+  }
+
+  /** Invariant G4: fails an operation whose loop has lost an earlier one. */
+  #failsWithItsLoop(operation: Operation): boolean {
+    const failure = this.#failures.get(operation.loop);
+    if (failure !== undefined) this.#fail(operation, failure.error);
+    return failure !== undefined;
+  }
+
+  #fail(operation: Operation, error: unknown): void {
+    this.#failures.set(operation.loop, { error });
+    operation.undo();
+    operation.state.forget();
+    operation.state.pending -= 1;
+    operation.reject(error);
   }
 
   /** Stores one operation by itself. @param refused its thread was not as its writer knew it */
   async #store(operation: Operation, refused: boolean): Promise<void> {
+    if (this.#failsWithItsLoop(operation)) return;
     const { state } = operation;
     try {
       let again = refused;
@@ -97,38 +122,25 @@ export class GroupCommit {
           );
         }
         // Deleted, or thinned out by another process: the next attempt stores all it is made of.
-        if (again) {
-          state.forget();
-          const { created } = await this.#bind(operation);
-          if (created && operation.leansOnAncestors) {
-            throw new ThreadGoneError(
-              state.threadId,
-              `Thread "${state.threadId}" was deleted while a run was writing to it. The run's delta ` +
-                "channels are rebuilt from checkpoints that are gone, so it cannot go on.",
-            );
-          }
-        }
+        if (again) state.forget();
         again = (await this.#commit([operation])).size > 0;
       }
       settle(operation);
     } catch (error) {
-      fail(operation, error);
+      this.#fail(operation, error);
     }
   }
 
   async #commit(operations: readonly Operation[]): Promise<ReadonlySet<number>> {
-    let ids = 0;
-    for (const operation of operations) {
-      if (operation.state.row === undefined) await this.#bind(operation);
-      operation.renew();
-      if (operation.sealed !== undefined) await operation.sealed;
-      ids += operation.versionCount;
-    }
-    if (ids > this.#idsLeft) {
-      const count = Math.max(ids, ID_BLOCK);
-      this.#nextId = await this.#dialect.reserveVersions(count);
-      this.#idsLeft = count;
-    }
+    // Each wait may let something else forget a thread or find another row of it: then once more.
+    do {
+      for (const operation of operations) {
+        if (operation.state.row === undefined) await this.#bind(operation);
+        operation.renew();
+        if (operation.sealed !== undefined) await operation.sealed;
+      }
+      await this.#reserve(operations.reduce((sum, { versionCount }) => sum + versionCount, 0));
+    } while (!operations.every((operation) => operation.isCurrent));
     const batch: Batch = { threads: [], versions: [], payloads: [], checkpoints: [], writes: [] };
     for (const operation of operations) {
       operation.addTo(batch, () => {
@@ -137,6 +149,13 @@ export class GroupCommit {
       });
     }
     return this.#dialect.commit(compact(batch));
+  }
+
+  async #reserve(ids: number): Promise<void> {
+    if (ids <= this.#idsLeft) return;
+    const count = Math.max(ids, ID_BLOCK);
+    this.#nextId = await this.#dialect.reserveVersions(count);
+    this.#idsLeft = count;
   }
 }
 
@@ -182,11 +201,4 @@ function hex(key: Uint8Array): string {
 function settle(operation: Operation): void {
   operation.state.pending -= 1;
   operation.resolve();
-}
-
-function fail(operation: Operation, error: unknown): void {
-  operation.undo();
-  operation.state.forget();
-  operation.state.pending -= 1;
-  operation.reject(error);
 }

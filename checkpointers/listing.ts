@@ -8,7 +8,7 @@
 
 import type { CheckpointListOptions, CheckpointTuple } from "@langchain/langgraph-checkpoint";
 import type { RunnableConfig } from "@langchain/core/runnables";
-import { InvalidInputError } from "../src/errors.ts";
+import { InvalidInputError, isHoldfastError } from "../src/errors.ts";
 import { idOf, keyOf } from "../src/ids.ts";
 import { visibleWrites } from "./branches.ts";
 import { readTarget } from "./config.ts";
@@ -38,7 +38,7 @@ export async function* listTuples(
   const filter = Object.entries(options.filter ?? {});
   const decoder = new Decoder(parts.types, { shareEqual: true });
   const threads = new Map<number, ListedThread>();
-  for (let size = FIRST_PAGE; left > 0; size = Math.min(size * 2, LARGEST_PAGE)) {
+  pages: for (let size = FIRST_PAGE; left > 0; size = Math.min(size * 2, LARGEST_PAGE)) {
     const limit = filter.length === 0 ? Math.min(size, left) : size;
     const rows = await parts.dialect.listCheckpoints({ ...query, limit });
     await findThreads(parts, rows, threads);
@@ -46,16 +46,41 @@ export async function* listTuples(
       const thread = threads.get(group.thread);
       // Deleted since its row was read.
       if (thread === undefined) continue;
-      for await (const tuple of readGroup(parts, thread, group.rows, filter, decoder)) {
+      let tuples: AsyncGenerator<CheckpointTuple>;
+      try {
+        tuples = await readGroup(parts, thread, group.rows, filter, decoder);
+      } catch (error) {
+        if (!(await hasLostRows(parts, thread.row, error))) throw error;
+        // Pruned since its rows were read: look again at what comes behind the last that was given.
+        threads.delete(group.thread);
+        continue pages;
+      }
+      for await (const tuple of tuples) {
         yield tuple;
         left -= 1;
         if (left <= 0) return;
       }
+      query.after = positionOf(group.rows.at(-1) as CheckpointRow);
     }
     const last = rows.at(-1);
     if (last === undefined || rows.length < limit) return;
-    query.after = { thread: last.thread, ns: last.ns, id: last.id };
+    query.after = positionOf(last);
   }
+}
+
+function positionOf({ thread, ns, id }: CheckpointRow): CheckpointQuery["after"] {
+  return { thread, ns, id };
+}
+
+/** Whether something is missing because another process took rows away, and not by damage. */
+async function hasLostRows(
+  { dialect }: SaverParts,
+  known: ThreadRow,
+  error: unknown,
+): Promise<boolean> {
+  if (!isHoldfastError(error, "CORRUPT_DATA")) return false;
+  const [row] = await dialect.threadsById([known.id]);
+  return row?.generation !== known.generation;
 }
 
 /** Undefined where nothing can match. */
@@ -124,13 +149,14 @@ function groupsOf(rows: readonly CheckpointRow[]): { thread: number; rows: Check
   return groups;
 }
 
-async function* readGroup(
+/** Reads all that the rows consist of, then gives it one by one. */
+async function readGroup(
   { dialect, cells, types }: SaverParts,
   { threadId, row: thread, reader }: ListedThread,
   rows: readonly CheckpointRow[],
   filter: readonly [string, unknown][],
   decoder: Decoder,
-): AsyncGenerator<CheckpointTuple> {
+): Promise<AsyncGenerator<CheckpointTuple>> {
   const wanted: { row: CheckpointRow; header: Header }[] = [];
   for (const row of rows) {
     const data = typeof row.header === "string" ? row.header : await cells.open(row.header);
@@ -139,7 +165,7 @@ async function* readGroup(
     if (filter.every(([key, value]) => metadata[key] === value)) wanted.push({ row, header });
   }
   const [first] = wanted;
-  if (first === undefined) return;
+  if (first === undefined) return give();
   const writes = await dialect.readWrites(
     thread.id,
     first.row.ns,
@@ -162,25 +188,29 @@ async function* readGroup(
   );
   const loaded = (await readWrites(reader, cells, pending.flat())).values();
   reader.keepOnly(ids);
-  for (const [position, { row, header }] of wanted.entries()) {
-    const ns = wholeId(row.ns, header.long.ns);
-    const id = wholeId(row.id, header.long.id);
-    const manifest = row.manifest.map((version): [string, Version] => {
-      const found = versions.get(version) as Version;
-      return [found.channel, found];
-    });
-    const tuple: CheckpointTuple = {
-      config: { configurable: { thread_id: threadId, checkpoint_ns: ns, checkpoint_id: id } },
-      checkpoint: buildCheckpoint(header, id, manifest, decoder),
-      metadata: header.metadata,
-      pendingWrites: decodeWrites([...loaded.take(pending[position]?.length ?? 0)], decoder),
-    };
-    if (row.parent !== null) {
-      const parent = wholeId(row.parent, header.long.parent);
-      tuple.parentConfig = {
-        configurable: { thread_id: threadId, checkpoint_ns: ns, checkpoint_id: parent },
+  return give();
+
+  async function* give(): AsyncGenerator<CheckpointTuple> {
+    for (const [position, { row, header }] of wanted.entries()) {
+      const ns = wholeId(row.ns, header.long.ns);
+      const id = wholeId(row.id, header.long.id);
+      const manifest = row.manifest.map((version): [string, Version] => {
+        const found = versions.get(version) as Version;
+        return [found.channel, found];
+      });
+      const tuple: CheckpointTuple = {
+        config: { configurable: { thread_id: threadId, checkpoint_ns: ns, checkpoint_id: id } },
+        checkpoint: buildCheckpoint(header, id, manifest, decoder),
+        metadata: header.metadata,
+        pendingWrites: decodeWrites([...loaded.take(pending[position]?.length ?? 0)], decoder),
       };
+      if (row.parent !== null) {
+        const parent = wholeId(row.parent, header.long.parent);
+        tuple.parentConfig = {
+          configurable: { thread_id: threadId, checkpoint_ns: ns, checkpoint_id: parent },
+        };
+      }
+      yield tuple;
     }
-    yield tuple;
   }
 }

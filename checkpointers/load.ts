@@ -15,6 +15,8 @@ export interface LoadedCheckpoint {
   checkpointId: string;
   manifest: Manifest;
   writes: LoadedWrite[];
+  /** The state's epoch when it was read. */
+  epoch: number;
 }
 
 /** Reads what the thread's state does not hold already. */
@@ -48,5 +50,5 @@ export async function loadCheckpoint(
     manifest.set(version.channel, version);
   }
   if (state.epoch === epoch) state.remember(checkpointPlace(ns, checkpointId), manifest);
-  return { header, checkpointId, manifest, writes: await readWrites(reader, cells, writes) };
+  return { header, checkpointId, manifest, writes: await readWrites(reader, cells, writes), epoch };
 }

@@ -15,6 +15,7 @@ import { stringify, type Node, type Payload } from "./encoding/tree.ts";
 import type { Batch, CheckpointRow, WriteRow } from "./dialect.ts";
 import { wrapNames } from "./long-names.ts";
 import type { Manifest, ThreadState, Version } from "./thread-state.ts";
+import { ThreadGoneError } from "../src/errors.ts";
 import { keyOf } from "../src/ids.ts";
 
 /** How a payload's bytes are to be read. */
@@ -33,8 +34,19 @@ interface PayloadPiece extends Piece {
   kind: number;
 }
 
+/** Where an operation comes from. */
+export interface Origin {
+  state: ThreadState;
+  cells: Cells;
+  /** The object by which LangGraph's loop is recognised (branches.ts). */
+  loop: object;
+  /** The state's epoch when that was read on which it builds. */
+  epoch: number;
+}
+
 export abstract class Operation {
   readonly state: ThreadState;
+  readonly loop: object;
   readonly #cells: Cells;
   readonly promise: Promise<void>;
   resolve!: () => void;
@@ -44,10 +56,14 @@ export abstract class Operation {
   #payloads: PayloadPiece[] = [];
   /** What the state knew when this was encoded. */
   #epoch: number;
+  /** The thread's row then. */
+  readonly #thread: number | undefined;
 
-  constructor(state: ThreadState, cells: Cells) {
+  constructor({ state, cells, loop, epoch }: Origin) {
     this.state = state;
-    this.#epoch = state.epoch;
+    this.loop = loop;
+    this.#epoch = epoch;
+    this.#thread = state.row?.id;
     this.#cells = cells;
     this.promise = new Promise<void>((resolve, reject) => {
       this.resolve = resolve;
@@ -63,9 +79,28 @@ export abstract class Operation {
   protected abstract encode(whole: boolean, mentioned: Set<Payload>): void;
   protected abstract addRows(batch: Batch, thread: number, drawId: () => number): void;
 
-  /** Builds it whole if what it was encoded against has been forgotten since. */
+  /** Whether it can be stored as it is: nothing that it builds on was forgotten since. */
+  get isCurrent(): boolean {
+    return this.state.row !== undefined && this.#epoch === this.state.epoch;
+  }
+
+  /**
+   * Builds it whole if what it was encoded against has been forgotten since.
+   * @throws {ThreadGoneError} its thread was deleted, and it leans on what was in it
+   */
   renew(): void {
     if (this.#epoch === this.state.epoch) return;
+    if (
+      this.leansOnAncestors &&
+      this.#thread !== undefined &&
+      this.#thread !== this.state.row?.id
+    ) {
+      throw new ThreadGoneError(
+        this.state.threadId,
+        `Thread "${this.state.threadId}" was deleted while a run was writing to it. The run's delta ` +
+          "channels are rebuilt from checkpoints that are gone, so it cannot go on.",
+      );
+    }
     this.#epoch = this.state.epoch;
     this.prepare(true);
   }
@@ -144,8 +179,7 @@ export class PutOperation extends Operation {
   #stored: (Piece & NewVersion)[] = [];
 
   constructor(
-    state: ThreadState,
-    cells: Cells,
+    origin: Origin,
     checkpoint: {
       manifest: Manifest;
       changed: readonly NewVersion[];
@@ -156,7 +190,7 @@ export class PutOperation extends Operation {
       leansOnAncestors: boolean;
     },
   ) {
-    super(state, cells);
+    super(origin);
     this.leansOnAncestors = checkpoint.leansOnAncestors;
     this.manifest = checkpoint.manifest;
     this.#changed = checkpoint.changed;
@@ -275,13 +309,12 @@ export class WritesOperation extends Operation {
   #stored: (Piece & NewWrite)[] = [];
 
   constructor(
-    state: ThreadState,
-    cells: Cells,
+    origin: Origin,
     place: Pick<WriteRow, "ns" | "checkpoint" | "branch">,
     taskId: string,
     writes: readonly NewWrite[],
   ) {
-    super(state, cells);
+    super(origin);
     this.#writes = writes;
     this.#place = place;
     this.#taskId = taskId;

@@ -14,7 +14,7 @@ import type {
 import type { Clock } from "../src/clock.ts";
 import { InvalidInputError } from "../src/errors.ts";
 import { keyOf } from "../src/ids.ts";
-import { checkpointPlace } from "./branches.ts";
+import { checkpointPlace, loopOf } from "./branches.ts";
 import type { Target } from "./config.ts";
 import { encode } from "./encoding/encode.ts";
 import { keyframe } from "./encoding/keyframe.ts";
@@ -26,6 +26,9 @@ import type { SaverParts } from "./parts.ts";
 import type { Manifest, ThreadState, Version } from "./thread-state.ts";
 import { userMetadata } from "./threads.ts";
 import { isOwnVersion } from "./versions.ts";
+
+/** No state's epoch: whatever was encoded then is built whole. */
+const BEFORE_ALL = -1;
 
 const NO_CHAIN = keyframe({ text: 0, read: 0 });
 
@@ -40,6 +43,9 @@ export interface PreparedPut {
   metadata: Record<string, unknown> | undefined;
   consumed: readonly number[] | null;
   leansOnAncestors: boolean;
+  loop: object;
+  /** The state's epoch when the values were encoded. */
+  epoch: number;
 }
 
 /**
@@ -85,6 +91,8 @@ export function preparePut(
     runId: runIdOf(config, metadata),
     metadata: userMetadata(config),
     consumed,
+    loop: loopOf(config),
+    epoch: state.epoch,
     leansOnAncestors: metadata?.counters_since_delta_snapshot !== undefined,
   };
 }
@@ -119,7 +127,10 @@ export function putOperation(
   state: ThreadState,
   put: PreparedPut,
   parent: Manifest,
+  parentEpoch: number,
 ): PutOperation {
+  // What the values share with the thread, and what the parent does, must be of the same time.
+  const epoch = put.epoch === parentEpoch ? parentEpoch : BEFORE_ALL;
   const manifest = new Map<string, Version>();
   const changed: NewVersion[] = [];
   for (const [channel, tree] of put.values) {
@@ -135,22 +146,27 @@ export function putOperation(
     changed.push({ version, base: before });
   }
   const { target } = put;
-  const operation = new PutOperation(state, cells, {
-    manifest,
-    changed,
-    header: put.header,
-    metadata: state.mergeMetadata(put.metadata),
-    leansOnAncestors: put.leansOnAncestors,
-    row: {
-      ns: keyOf(target.ns),
-      id: keyOf(put.checkpointId),
-      parent: target.checkpointId === undefined ? null : keyOf(target.checkpointId),
-      consumed: put.consumed,
-      runId: put.runId === undefined ? null : keyOf(put.runId),
-      createdAt: put.createdAt,
+  const operation = new PutOperation(
+    { state, cells, loop: put.loop, epoch },
+    {
+      manifest,
+      changed,
+      header: put.header,
+      metadata: state.mergeMetadata(put.metadata),
+      leansOnAncestors: put.leansOnAncestors,
+      row: {
+        ns: keyOf(target.ns),
+        id: keyOf(put.checkpointId),
+        parent: target.checkpointId === undefined ? null : keyOf(target.checkpointId),
+        consumed: put.consumed,
+        runId: put.runId === undefined ? null : keyOf(put.runId),
+        createdAt: put.createdAt,
+      },
     },
-  });
-  state.remember(checkpointPlace(target.ns, put.checkpointId), manifest);
+  );
+  if (epoch === state.epoch) {
+    state.remember(checkpointPlace(target.ns, put.checkpointId), manifest);
+  }
   return operation;
 }
 

@@ -39,7 +39,14 @@ import type {
   ThreadStats,
   ThreadStore,
 } from "../src/store.ts";
-import { Branches, NULL_TASK_ID, checkpointPlace, namespacePlace, runsAnew } from "./branches.ts";
+import {
+  Branches,
+  NULL_TASK_ID,
+  checkpointPlace,
+  loopOf,
+  namespacePlace,
+  runsAnew,
+} from "./branches.ts";
 import { readTarget } from "./config.ts";
 import type { Dialect } from "./dialect.ts";
 import { Cells } from "./encoding/cells.ts";
@@ -60,6 +67,7 @@ import { deleteForRuns, pruneThreads } from "./prune.ts";
 import { ThreadStates, type Manifest, type ThreadState } from "./thread-state.ts";
 import { copyThread, listThreads, threadStats } from "./threads.ts";
 import { Loops, isOwnVersion } from "./versions.ts";
+import { whileItLasts } from "./while-it-lasts.ts";
 
 /** Options that both savers share. */
 export interface SaverOptions {
@@ -105,7 +113,6 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver implements Threa
       state.bind(
         found ?? (await dialect.createThread(state.key, name, state.newHashKey, clock.now())),
       );
-      return { created: found === undefined };
     });
     // oxlint-disable-next-line no-console -- the default for an option
     this.#onNotice = options.onNotice ?? ((message) => console.warn(message));
@@ -139,9 +146,9 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver implements Threa
 
   async #setUpOnce(): Promise<void> {
     const { officialTables } = await this.#parts.dialect.setup();
-    if (officialTables && !this.#isSetUp) {
+    if (officialTables !== undefined && !this.#isSetUp) {
       this.#onNotice(
-        `holdfast: ${this.#parts.dialect.where} also holds tables of LangGraph's own saver. They are left ` +
+        `holdfast: ${officialTables} holds tables of LangGraph's own saver. They are left ` +
           "alone; `importThreads(officialSaver, holdfastSaver)` or `holdfast import` brings their threads over.",
       );
     }
@@ -160,9 +167,13 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver implements Threa
     const state = this.#parts.states.of(target.threadId);
     await this.#settled(state);
     const id = target.checkpointId === undefined ? undefined : keyOf(target.checkpointId);
-    const found = await this.#parts.dialect.readCheckpoint(state.key, keyOf(target.ns), id);
-    if (found === undefined) return undefined;
-    const loaded = await loadCheckpoint(this.#parts, state, found, target.ns);
+    const read = await whileItLasts(this.#parts.dialect, state, async () => {
+      const found = await this.#parts.dialect.readCheckpoint(state.key, keyOf(target.ns), id);
+      if (found === undefined) return undefined;
+      return { found, loaded: await loadCheckpoint(this.#parts, state, found, target.ns) };
+    });
+    if (read === undefined) return undefined;
+    const { found, loaded } = read;
     const { header, checkpointId } = loaded;
     this.#branches.read(
       config,
@@ -275,8 +286,7 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver implements Threa
       });
     });
     const operation = new WritesOperation(
-      state,
-      this.#parts.cells,
+      { state, cells: this.#parts.cells, loop: loopOf(config), epoch: state.epoch },
       { ns: keyOf(target.ns), checkpoint: keyOf(checkpointId), branch },
       taskId,
       encoded,
@@ -299,7 +309,9 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver implements Threa
     const target = readTarget(options.config, "read the history of delta channels");
     const state = this.#parts.states.of(target.threadId);
     await this.#settled(state);
-    return deltaChannelHistory(this.#parts, state, target, options.channels);
+    return whileItLasts(this.#parts.dialect, state, () =>
+      deltaChannelHistory(this.#parts, state, target, options.channels),
+    );
   }
 
   async listThreads(options: ListThreadsOptions = {}): Promise<ThreadPage> {
@@ -370,20 +382,21 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver implements Threa
       consumed,
     });
     if (parent === undefined) return this.#putOnUnread(state, put);
-    return this.#commits.add(putOperation(this.#parts, state, put, parent));
+    return this.#commits.add(putOperation(this.#parts, state, put, parent, state.epoch));
   }
 
   /** The parent is not in memory: read it, find what the new values share with it, then go on. */
   async #putOnUnread(state: ThreadState, put: PreparedPut): Promise<void> {
     const { ns, checkpointId } = put.target;
     await this.#settled(state);
-    const id = checkpointId === undefined ? undefined : keyOf(checkpointId);
-    const found = await this.#parts.dialect.readCheckpoint(state.key, keyOf(ns), id);
-    const parent =
-      found === undefined
-        ? EMPTY
-        : (await loadCheckpoint(this.#parts, state, { ...found, writes: [] }, ns)).manifest;
-    await this.#commits.add(putOperation(this.#parts, state, rebasePut(put, parent), parent));
+    const { manifest, epoch } = await whileItLasts(this.#parts.dialect, state, async () => {
+      const id = checkpointId === undefined ? undefined : keyOf(checkpointId);
+      const found = await this.#parts.dialect.readCheckpoint(state.key, keyOf(ns), id);
+      if (found === undefined) return { manifest: EMPTY, epoch: state.epoch };
+      return loadCheckpoint(this.#parts, state, { ...found, writes: [] }, ns);
+    });
+    const rebased = rebasePut(put, manifest);
+    await this.#commits.add(putOperation(this.#parts, state, rebased, manifest, epoch));
   }
 
   #noteReplay(config: RunnableConfig, tuple: CheckpointTuple): void {

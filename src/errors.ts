@@ -87,8 +87,12 @@ export class SchemaTooNewError extends HoldfastError {
 
 /** The database could not be reached, or stayed locked, for as long as the saver may wait. */
 export class DatabaseUnavailableError extends HoldfastError {
-  constructor(message: string, options?: ErrorOptions) {
+  /** How long was waited for it, in milliseconds; undefined where waiting is no use. */
+  readonly waited: number | undefined;
+
+  constructor(message: string, options?: ErrorOptions & { waited?: number }) {
     super("DATABASE_UNAVAILABLE", message, options);
+    this.waited = options?.waited;
   }
 }
 

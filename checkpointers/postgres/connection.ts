@@ -62,6 +62,8 @@ const PARSERS = new Map<number, (text: string) => unknown>([
 export class Connection {
   readonly #pool: pg.Pool;
   readonly #options: ConnectionOptions;
+  /** How long one attempt may take: a dead wire must leave time for another. */
+  readonly #attemptTimeout: number;
   readonly #names = new Map<string, string>();
   #namedStatements = true;
   #ended = false;
@@ -69,13 +71,17 @@ export class Connection {
   constructor(pool: pg.Pool, options: ConnectionOptions) {
     this.#pool = pool;
     this.#options = options;
+    this.#attemptTimeout = Math.ceil(options.retryTimeout / 3);
     // Invariant C2. The next statement finds out, and connects anew.
     pool.on("error", () => undefined);
   }
 
-  /** A table's, or sequence's, name in our schema, quoted. */
+  /** Before the names of our tables, where the schema is not ours alone; set by `setUp`. */
+  prefix = "";
+
+  /** A table's, or sequence's, name in the schema, quoted. */
   name(table: string): string {
-    return `${quoted(this.#options.schema)}.${table}`;
+    return `${quoted(this.#options.schema)}.${this.prefix}${table}`;
   }
 
   get schema(): string {
@@ -85,13 +91,25 @@ export class Connection {
   /** One statement, one round trip, sent again where that can help. */
   query(text: string, values: readonly SqlValue[] = []): Promise<SqlRow[]> {
     return this.#patiently(async () => {
-      const { rows } = await this.#pool.query({
+      const isNamed = this.#namedStatements;
+      const statement = {
         text,
         values: [...values],
         types: TYPES,
-        ...(this.#namedStatements ? { name: this.#nameOf(text) } : {}),
-      });
-      return rows as SqlRow[];
+        query_timeout: this.#attemptTimeout,
+      };
+      try {
+        const { rows } = await this.#pool.query(
+          isNamed ? { ...statement, name: this.#nameOf(text) } : statement,
+        );
+        return rows as SqlRow[];
+      } catch (error) {
+        if (!isNamed || !lostStatement(error)) throw error;
+        // Invariant C3.
+        this.#namedStatements = false;
+        const { rows } = await this.#pool.query(statement);
+        return rows as SqlRow[];
+      }
     });
   }
 
@@ -151,16 +169,12 @@ export class Connection {
       try {
         return await work();
       } catch (error) {
-        if (this.#namedStatements && lostStatement(error)) {
-          this.#namedStatements = false;
-          continue;
-        }
         if (!isTransient(error)) throw explain(error);
         if (clock.now() - start + pause > retryTimeout) {
           throw new DatabaseUnavailableError(
             `Postgres could not be reached for ${retryTimeout} ms: ${(error as Error).message}. ` +
               "Check that the server runs and that the connection string is right.",
-            { cause: error },
+            { cause: error, waited: retryTimeout },
           );
         }
         await clock.sleep(pause);
@@ -208,6 +222,13 @@ function explain(error: unknown): unknown {
     case "53100":
     case "58030":
       return new DatabaseUnavailableError(`Postgres cannot write: ${message}.`, { cause: error });
+    case "42501":
+      return new DatabaseUnavailableError(
+        `Postgres refused: ${message}. Holdfast's tables are missing, or may not be used by this ` +
+          "role. Create them once with a role that may (`holdfast migrate`), and grant this one " +
+          "USAGE on the schema, and SELECT, INSERT, UPDATE, DELETE on its tables and USAGE on its sequence.",
+        { cause: error },
+      );
     default:
       return error;
   }

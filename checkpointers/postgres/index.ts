@@ -59,10 +59,9 @@ export class PostgresSaver extends HoldfastSaver {
     options: PostgresSaverOptions & { serde?: SerializerProtocol; pool?: pg.PoolConfig } = {},
   ): PostgresSaver {
     const timeout = options.retryTimeout ?? DEFAULT_RETRY_TIMEOUT;
+    // A server that accepts and never answers must not hold a run for ever.
     const pool = openPool(url, {
-      // A server that accepts and never answers must not hold a run for ever.
-      connectionTimeoutMillis: timeout,
-      query_timeout: timeout,
+      connectionTimeoutMillis: Math.ceil(timeout / 3),
       ...options.pool,
     });
     return new PostgresSaver(pool, options.serde, options);

@@ -39,6 +39,8 @@ export interface SqliteDatabase {
 }
 
 export interface ConnectionOptions {
+  /** What is open, for messages. */
+  where: string;
   /** How long to wait for another process's lock, in milliseconds. */
   lockTimeout: number;
   synchronous: "normal" | "full";
@@ -148,13 +150,14 @@ export class Connection {
         try {
           return work();
         } catch (error) {
-          if (!isLocked(error)) throw explain(error);
+          if (!isLocked(error)) throw explain(error, this.#options.where);
         }
       }
       if (waited >= lockTimeout) {
         throw new DatabaseUnavailableError(
           `The SQLite database stayed locked for ${lockTimeout} ms: another process, or an open ` +
             "transaction on this connection, holds it. Nothing was written.",
+          { waited },
         );
       }
       await clock.sleep(pause);
@@ -170,12 +173,18 @@ function isLocked(error: unknown): boolean {
   return code !== undefined && /^SQLITE_(BUSY|LOCKED)/.test(code);
 }
 
-/** Damaged and foreign files, full disks and the like, in a sentence; our own errors as they are. */
-function explain(error: unknown): unknown {
+/** SQLite's result codes after which no statement will work: the file, the disk or the rights to it. */
+const FILE_TROUBLE = new Set([3, 8, 10, 11, 13, 14, 23, 26]);
+const FILE_TROUBLE_NAMES = /^SQLITE_(PERM|READONLY|IOERR|CORRUPT|FULL|CANTOPEN|AUTH|NOTADB)/;
+
+/** Damaged and foreign files, full disks and the like, in a sentence; other errors as they are. */
+function explain(error: unknown, where: string): unknown {
   if (error instanceof HoldfastError) return error;
   const { errcode, code, message } = error as { errcode?: number; code?: string; message?: string };
-  if (errcode === undefined && code?.startsWith("SQLITE_") !== true) return error;
-  return new DatabaseUnavailableError(`SQLite refused: ${message ?? String(error)}.`, {
+  const isTrouble =
+    errcode === undefined ? FILE_TROUBLE_NAMES.test(code ?? "") : FILE_TROUBLE.has(errcode & 0xff);
+  if (!isTrouble) return error;
+  return new DatabaseUnavailableError(`SQLite cannot use ${where}: ${message ?? String(error)}.`, {
     cause: error,
   });
 }

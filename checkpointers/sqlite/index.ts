@@ -16,6 +16,8 @@ export interface SqliteSaverOptions extends SaverOptions {
    * "full" also a power cut, at the cost of one disk flush per commit.
    */
   synchronous?: "normal" | "full";
+  /** What messages call the database; `fromConnString` names the file. */
+  where?: string;
   /** How long to wait for another process's lock, in milliseconds. Default 30,000. */
   lockTimeout?: number;
 }
@@ -37,12 +39,14 @@ export class SqliteSaver extends HoldfastSaver {
    * @param serde for every stored byte of state, such as an encrypting one; none by default
    */
   constructor(db: SqliteDatabase, serde?: SerializerProtocol, options: SqliteSaverOptions = {}) {
+    const where = options.where ?? "the SQLite database";
     const connection = new Connection(db, {
+      where,
       synchronous: options.synchronous ?? "normal",
       lockTimeout: options.lockTimeout ?? DEFAULT_LOCK_TIMEOUT,
       clock: options.clock ?? systemClock,
     });
-    super(sqliteDialect(connection, "this SQLite database"), serde, options);
+    super(sqliteDialect(connection, where), serde, options);
     this.db = db;
   }
 
@@ -55,6 +59,7 @@ export class SqliteSaver extends HoldfastSaver {
     path: string,
     options: SqliteSaverOptions & { serde?: SerializerProtocol } = {},
   ): SqliteSaver {
-    return new SqliteSaver(openDatabase(path), options.serde, options);
+    const where = `the SQLite database "${path}"`;
+    return new SqliteSaver(openDatabase(path), options.serde, { where, ...options });
   }
 }

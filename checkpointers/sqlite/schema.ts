@@ -10,13 +10,13 @@ export const SCHEMA_VERSION = MIGRATIONS.at(-1)?.version ?? 0;
 
 /**
  * Brings the schema up to date; one transaction, so that many processes may start at once.
- * @returns whether the official saver's tables are in the same file
+ * @returns where the official saver's tables are, if they are in the same file
  * @throws {SchemaTooNewError} a newer holdfast wrote the file
  */
 export async function setUp(
   connection: Connection,
   where: string,
-): Promise<{ officialTables: boolean }> {
+): Promise<{ officialTables: string | undefined }> {
   await connection.configure();
   const found = await connection.read(() => versionOf(connection));
   if (pendingMigrations(MIGRATIONS, found, where).length > 0) {
@@ -33,10 +33,10 @@ export async function setUp(
       }
     });
   }
-  const officialTables = await connection.read(
+  const hasOfficial = await connection.read(
     () => hasTable(connection, "checkpoints") && hasTable(connection, "writes"),
   );
-  return { officialTables };
+  return { officialTables: hasOfficial ? where : undefined };
 }
 
 /** The schema version of an open database; 0 without tables. */

@@ -48,10 +48,6 @@ export function valuesOf(checkpoint: Checkpoint): unknown {
 export function deltaChannelsWritten(parent: CheckpointTuple, child: CheckpointTuple): string[] {
   const before = parent.checkpoint;
   const after = child.checkpoint;
-  const inFull = (checkpoint: Checkpoint, name: string): boolean => {
-    const values: Record<string, unknown> = checkpoint.channel_values;
-    return Object.hasOwn(values, name) && !isDeltaSnapshot(values[name]);
-  };
   const written = new Set(parent.pendingWrites?.map(([, channel]) => channel));
   return Object.entries(after.channel_versions)
     .filter(
@@ -59,10 +55,16 @@ export function deltaChannelsWritten(parent: CheckpointTuple, child: CheckpointT
         !isControlChannel(name) &&
         written.has(name) &&
         version !== before.channel_versions[name] &&
-        !inFull(before, name) &&
-        !inFull(after, name),
+        !holdsInFull(before, name) &&
+        !holdsInFull(after, name),
     )
     .map(([name]) => name);
+}
+
+/** False for a `DeltaChannel`, even where LangGraph put a snapshot of it: the next step has none. */
+export function holdsInFull({ channel_values }: Checkpoint, channel: string): boolean {
+  const values: Record<string, unknown> = channel_values;
+  return Object.hasOwn(values, channel) && !isDeltaSnapshot(values[channel]);
 }
 
 /** Nodes that run next, `Send`s first; undefined where only the graph knows. */

@@ -7,15 +7,19 @@
  * parent, are the child's.
  */
 
+import { WRITES_IDX_MAP } from "@langchain/langgraph-checkpoint";
 import type {
   Checkpoint,
   CheckpointPendingWrite,
   CheckpointTuple,
 } from "@langchain/langgraph-checkpoint";
-import { isControlChannel } from "./channels.ts";
+import { holdsInFull, isControlChannel } from "./channels.ts";
 import type { AnySaver } from "./source.ts";
 
-/** Undefined when the child holds all its values itself. */
+/**
+ * All results of the tasks whose writes the child's `DeltaChannel`s took, in their old order, so that
+ * each keeps its index; undefined when the child holds all its values itself.
+ */
 export async function deltaWritesOf(
   saver: AnySaver,
   parent: CheckpointTuple,
@@ -27,9 +31,39 @@ export async function deltaWritesOf(
   // Where the parent holds the value, the child's replay begins with it.
   const older = channels.filter((name) => !Object.hasOwn(parent.checkpoint.channel_values, name));
   const before = await saver.getDeltaChannelHistory({ config: parent.config, channels: older });
-  return channels.flatMap(
+  const taken = channels.flatMap(
     (name) => replayed[name]?.writes.slice(before[name]?.writes.length ?? 0) ?? [],
   );
+  return withOtherResults(taken, parent.pendingWrites ?? [], new Set(channels));
+}
+
+/** False only where no child's `DeltaChannel` can have taken anything of these pending writes. */
+export function mayFeedDeltaChannels({ checkpoint, pendingWrites = [] }: CheckpointTuple): boolean {
+  return pendingWrites.some(
+    ([, channel]) =>
+      !isControlChannel(channel) &&
+      !(channel in WRITES_IDX_MAP) &&
+      !holdsInFull(checkpoint, channel),
+  );
+}
+
+/** The taken writes in place of the pending ones of the same task to the same channel. */
+function withOtherResults(
+  taken: readonly CheckpointPendingWrite[],
+  pending: readonly CheckpointPendingWrite[],
+  channels: ReadonlySet<string>,
+): CheckpointPendingWrite[] {
+  const left = new Set(taken);
+  const tasks = new Set(taken.map(([taskId]) => taskId));
+  const results: CheckpointPendingWrite[] = [];
+  for (const write of pending) {
+    const [taskId, channel] = write;
+    if (!tasks.has(taskId) || channel in WRITES_IDX_MAP) continue;
+    const found = [...left].find((each) => each[0] === taskId && each[1] === channel);
+    if (found !== undefined) left.delete(found);
+    if (found !== undefined || !channels.has(channel)) results.push(found ?? write);
+  }
+  return [...results, ...left];
 }
 
 function valuelessChannels(checkpoint: Checkpoint): string[] {

@@ -18,7 +18,7 @@ import { addressOf, configFor, parentIdOf, requireTuple } from "./address.ts";
 import type { Address } from "./address.ts";
 import { deltaWritesOf } from "./delta-writes.ts";
 import type { AnySaver, TimeTravelGraph } from "./source.ts";
-import { putCheckpoint } from "./transfer.ts";
+import { beginLoop, putCheckpoint } from "./transfer.ts";
 
 /** A checkpoint's id in each namespace around it, as LangGraph's metadata and configs name them. */
 export type OuterCheckpoints = Record<string, string>;
@@ -121,7 +121,9 @@ async function copyLine(
   ): Promise<void> => {
     const parentId = parentIdOf(original);
     const writes = parent && (await deltaWritesOf(saver, parent, original));
-    await putCheckpoint(saver, { threadId, namespace, parentId }, checkpoint, metadata, writes);
+    const at = { threadId, namespace, checkpointId: parentId ?? "" };
+    const loop = writes && { ...(await beginLoop(saver, at)), writes };
+    await putCheckpoint(saver, { threadId, namespace, parentId }, checkpoint, metadata, loop);
   };
   let parent: CheckpointTuple | undefined;
   for (const address of await ancestorsOf(saver, tuple)) {

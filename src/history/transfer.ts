@@ -9,6 +9,7 @@ import type {
   PendingWrite,
 } from "@langchain/langgraph-checkpoint";
 import { configFor } from "./address.ts";
+import type { Address } from "./address.ts";
 import type { AnySaver } from "./source.ts";
 
 export interface Target {
@@ -18,24 +19,33 @@ export interface Target {
 }
 
 /**
- * @param deltaWrites those of the parent's pending writes that made this checkpoint, where it has
- *   `DeltaChannel`s and its parent may have other children
+ * One run of a graph, or one update, from a checkpoint to a child of it.
+ *
+ * A saver that keeps forks of a `DeltaChannel` apart does so by who does what: it must see one loop
+ * read the parent, leave its writes there, and then the child. It knows a loop by its metadata object.
  */
+export interface Loop {
+  config: RunnableConfig;
+  writes: readonly CheckpointPendingWrite[];
+}
+
+/** Begins a loop, before anything is written to the checkpoint that the loop would then go on from. */
+export async function beginLoop(saver: AnySaver, at: Address): Promise<Loop> {
+  const config = { ...configFor(at.threadId, at.namespace, at.checkpointId), metadata: {} };
+  await saver.getTuple(config);
+  return { config, writes: [] };
+}
+
+/** @param loop what made the checkpoint, where its parent may have writes of several loops */
 export async function putCheckpoint(
   saver: AnySaver,
   { threadId, namespace, parentId }: Target,
   checkpoint: Checkpoint,
   metadata: CheckpointTuple["metadata"],
-  deltaWrites?: readonly CheckpointPendingWrite[],
+  loop?: Loop,
 ): Promise<void> {
-  let config = configFor(threadId, namespace, parentId);
-  if (deltaWrites !== undefined) {
-    // A saver that can keep forks of a DeltaChannel apart does so by who does what: it must see one
-    // loop read the parent, leave its writes there, and then a child. It knows a loop by this object.
-    config = { ...config, metadata: {} };
-    await saver.getTuple(config);
-    await putWritesByTask(saver, config, deltaWrites);
-  }
+  const config = loop?.config ?? configFor(threadId, namespace, parentId);
+  await putWritesByTask(saver, config, loop?.writes ?? []);
   await saver.put(
     config,
     checkpoint,
@@ -47,7 +57,7 @@ export async function putCheckpoint(
 
 export async function putPendingWrites(
   saver: AnySaver,
-  at: { threadId: string; namespace: string; checkpointId: string },
+  at: Address,
   writes: readonly CheckpointPendingWrite[],
 ): Promise<void> {
   await putWritesByTask(saver, configFor(at.threadId, at.namespace, at.checkpointId), writes);

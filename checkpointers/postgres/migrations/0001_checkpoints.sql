@@ -1,7 +1,8 @@
--- Threads, checkpoints and what they are made of. Runs with the schema as the search path.
+-- Threads, checkpoints and what they are made of.
+-- {schema} and {prefix} stand for where the tables are, and what their names begin with.
 -- Where a value may be text or bytes (of a custom serde), one of two columns holds it.
 
-CREATE TABLE threads (
+CREATE TABLE {schema}.{prefix}threads (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   key bytea NOT NULL UNIQUE,
   name text,
@@ -14,9 +15,9 @@ CREATE TABLE threads (
   created_at bigint NOT NULL,
   updated_at bigint NOT NULL
 ) WITH (fillfactor = 50);
-CREATE INDEX threads_created ON threads (created_at);
+CREATE INDEX {prefix}threads_created ON {schema}.{prefix}threads (created_at);
 
-CREATE TABLE checkpoints (
+CREATE TABLE {schema}.{prefix}checkpoints (
   thread_id bigint NOT NULL,
   checkpoint_ns bytea NOT NULL,
   checkpoint_id bytea NOT NULL,
@@ -29,10 +30,10 @@ CREATE TABLE checkpoints (
   header_bytes bytea,
   PRIMARY KEY (thread_id, checkpoint_ns, checkpoint_id)
 );
-CREATE INDEX checkpoints_run ON checkpoints (run_id) WHERE run_id IS NOT NULL;
+CREATE INDEX {prefix}checkpoints_run ON {schema}.{prefix}checkpoints (run_id) WHERE run_id IS NOT NULL;
 
-CREATE SEQUENCE channel_version_ids;
-CREATE TABLE channel_versions (
+CREATE SEQUENCE {schema}.{prefix}channel_version_ids;
+CREATE TABLE {schema}.{prefix}channel_versions (
   id bigint PRIMARY KEY,
   thread_id bigint NOT NULL,
   channel bytea NOT NULL,
@@ -40,9 +41,9 @@ CREATE TABLE channel_versions (
   data text,
   data_bytes bytea
 );
-CREATE INDEX channel_versions_thread ON channel_versions (thread_id);
+CREATE INDEX {prefix}channel_versions_thread ON {schema}.{prefix}channel_versions (thread_id);
 
-CREATE TABLE payloads (
+CREATE TABLE {schema}.{prefix}payloads (
   thread_id bigint NOT NULL,
   hash text COLLATE "C" NOT NULL,
   kind smallint NOT NULL,
@@ -52,7 +53,7 @@ CREATE TABLE payloads (
 );
 
 -- No foreign key: a task's writes may arrive before the checkpoint that they belong to.
-CREATE TABLE pending_writes (
+CREATE TABLE {schema}.{prefix}pending_writes (
   thread_id bigint NOT NULL,
   checkpoint_ns bytea NOT NULL,
   checkpoint_id bytea NOT NULL,
