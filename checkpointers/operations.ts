@@ -34,6 +34,11 @@ interface PayloadPiece extends Piece {
   kind: number;
 }
 
+/** Why a run with delta channels cannot go on where its thread was deleted. */
+export const LOST_ANCESTORS =
+  "The thread was deleted while a run was writing to it. The run's delta channels are rebuilt from " +
+  "checkpoints that are gone, so it cannot go on.";
+
 /** Where an operation comes from. */
 export interface Origin {
   state: ThreadState;
@@ -95,11 +100,7 @@ export abstract class Operation {
       this.#thread !== undefined &&
       this.#thread !== this.state.row?.id
     ) {
-      throw new ThreadGoneError(
-        this.state.threadId,
-        `Thread "${this.state.threadId}" was deleted while a run was writing to it. The run's delta ` +
-          "channels are rebuilt from checkpoints that are gone, so it cannot go on.",
-      );
+      throw new ThreadGoneError(this.state.threadId, LOST_ANCESTORS);
     }
     this.#epoch = this.state.epoch;
     this.prepare(true);

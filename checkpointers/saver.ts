@@ -29,7 +29,7 @@ import {
 } from "@langchain/langgraph-checkpoint";
 import type { RunnableConfig } from "@langchain/core/runnables";
 import { systemClock, type Clock } from "../src/clock.ts";
-import { InvalidInputError } from "../src/errors.ts";
+import { InvalidInputError, ThreadGoneError } from "../src/errors.ts";
 import { isLongId, keyOf } from "../src/ids.ts";
 import type {
   ListThreadsOptions,
@@ -61,7 +61,7 @@ import { loadCheckpoint } from "./load.ts";
 import { wholeId } from "./long-names.ts";
 import { buildCheckpoint, decodeWrites } from "./loaded.ts";
 import type { SaverParts } from "./parts.ts";
-import { WritesOperation, type NewWrite } from "./operations.ts";
+import { LOST_ANCESTORS, WritesOperation, type NewWrite } from "./operations.ts";
 import { preparePut, putOperation, rebasePut, type PreparedPut } from "./put.ts";
 import { deleteForRuns, pruneThreads } from "./prune.ts";
 import { ThreadStates, type Manifest, type ThreadState } from "./thread-state.ts";
@@ -392,7 +392,10 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver implements Threa
     const { manifest, epoch } = await whileItLasts(this.#parts.dialect, state, async () => {
       const id = checkpointId === undefined ? undefined : keyOf(checkpointId);
       const found = await this.#parts.dialect.readCheckpoint(state.key, keyOf(ns), id);
-      if (found === undefined) return { manifest: EMPTY, epoch: state.epoch };
+      if (found === undefined) {
+        if (put.leansOnAncestors) throw new ThreadGoneError(state.threadId, LOST_ANCESTORS);
+        return { manifest: EMPTY, epoch: state.epoch };
+      }
       return loadCheckpoint(this.#parts, state, { ...found, writes: [] }, ns);
     });
     const rebased = rebasePut(put, manifest);
