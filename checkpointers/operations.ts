@@ -294,6 +294,7 @@ export interface NewWrite {
   channel: string;
   tree: Node;
   idx: number;
+  branch: number;
   replace: boolean;
   /** The channel's version at the checkpoint, where the write shares much with it. */
   base: Version | undefined;
@@ -305,13 +306,13 @@ const MIN_DELTA_WRITE = 512;
 export class WritesOperation extends Operation {
   readonly versionCount = 0;
   readonly #writes: readonly NewWrite[];
-  readonly #place: Pick<WriteRow, "ns" | "checkpoint" | "branch">;
+  readonly #place: Pick<WriteRow, "ns" | "checkpoint">;
   readonly #taskId: string;
   #stored: (Piece & NewWrite)[] = [];
 
   constructor(
     origin: Origin,
-    place: Pick<WriteRow, "ns" | "checkpoint" | "branch">,
+    place: Pick<WriteRow, "ns" | "checkpoint">,
     taskId: string,
     writes: readonly NewWrite[],
   ) {
@@ -354,12 +355,13 @@ export class WritesOperation extends Operation {
       updatedAt: 0,
       metadata: null,
     });
-    for (const { channel, idx, replace, base, cell } of this.#stored) {
+    for (const { channel, idx, branch, replace, base, cell } of this.#stored) {
       batch.writes.push({
         ...this.#place,
         thread,
         task: keyOf(this.#taskId),
         idx,
+        branch,
         channel: keyOf(channel),
         base: base?.id ?? null,
         replace,

@@ -281,13 +281,15 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver implements Threa
         channel,
         tree,
         idx: special ?? firstIndex + position,
+        // A task has one error, interrupt or list of answers at a time, whichever loop it is in.
+        branch: special === undefined ? branch : 0,
         replace: special !== undefined || taskId === NULL_TASK_ID,
         base,
       });
     });
     const operation = new WritesOperation(
       { state, cells: this.#parts.cells, loop: loopOf(config), epoch: state.epoch },
-      { ns: keyOf(target.ns), checkpoint: keyOf(checkpointId), branch },
+      { ns: keyOf(target.ns), checkpoint: keyOf(checkpointId) },
       taskId,
       encoded,
     );
