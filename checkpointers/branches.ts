@@ -54,7 +54,7 @@ export class Branches {
   readonly #clock: Clock;
   readonly #starts = new WeakMap<object, Map<string, Start>>();
   /** How the latest read of a namespace was asked for; `updateState` reads, then writes. */
-  readonly #lastRead = new Map<string, Start>();
+  readonly #lastRead = new Map<string, Start & { checkpoint: string }>();
   #latest = 0;
 
   constructor(clock: Clock) {
@@ -79,7 +79,7 @@ export class Branches {
     };
     this.#startsOf(config).set(checkpoint, start);
     this.#lastRead.delete(place);
-    this.#lastRead.set(place, start);
+    this.#lastRead.set(place, { ...start, checkpoint });
     if (this.#lastRead.size > 1_000) {
       const [oldest] = this.#lastRead.keys();
       if (oldest !== undefined) this.#lastRead.delete(oldest);
@@ -109,8 +109,17 @@ export class Branches {
       };
       starts.set(checkpoint, start);
     }
-    if (start === undefined) return { branch: 0, firstIndex: 0 };
+    if (start === undefined) {
+      // Not a loop of LangGraph's: it goes on with what the latest read of the checkpoint found.
+      const last = this.#lastRead.get(place);
+      const found = last?.checkpoint === checkpoint ? last.found : undefined;
+      return { branch: found?.size ? Math.min(...found) : 0, firstIndex: 0 };
+    }
     start.own ??= start.anew || start.found.size === 0 ? this.#next() : Math.min(...start.found);
+    if (taskId === NULL_TASK_ID && !start.anew && start.found.size > 0) {
+      // There the latest write counts, so it goes where the latest is.
+      return { branch: Math.max(...start.found), firstIndex: 0 };
+    }
     if (!isUpdate) return { branch: start.own, firstIndex: 0 };
     const firstIndex = start.updates.get(taskId) ?? 0;
     start.updates.set(taskId, firstIndex + count);

@@ -6,6 +6,7 @@
  * the whole listing: the states of one listing share their inner objects, never the saver's own.
  */
 
+import { isDeepStrictEqual } from "node:util";
 import type { CheckpointListOptions, CheckpointTuple } from "@langchain/langgraph-checkpoint";
 import type { RunnableConfig } from "@langchain/core/runnables";
 import { InvalidInputError, isHoldfastError } from "../src/errors.ts";
@@ -162,7 +163,8 @@ async function readGroup(
     const data = typeof row.header === "string" ? row.header : await cells.open(row.header);
     const header = decodeHeader(parseCell(data, "checkpoint header"), types);
     const metadata = header.metadata as unknown as Record<string, unknown>;
-    if (filter.every(([key, value]) => metadata[key] === value)) wanted.push({ row, header });
+    if (filter.every(([key, value]) => isDeepStrictEqual(metadata[key], value)))
+      wanted.push({ row, header });
   }
   const [first] = wanted;
   if (first === undefined) return give();

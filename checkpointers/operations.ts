@@ -8,7 +8,7 @@
  * and every payload it mentions, relying on nothing.
  */
 
-import type { Cell, Cells } from "./encoding/cells.ts";
+import { cellText, type Cell, type Cells } from "./encoding/cells.ts";
 import { diffTrees } from "./encoding/delta.ts";
 import { extend, keyframe, type Weight } from "./encoding/keyframe.ts";
 import { stringify, type Node, type Payload } from "./encoding/tree.ts";
@@ -22,6 +22,8 @@ import { keyOf } from "../src/ids.ts";
 const PAYLOAD_TEXT = 0;
 const PAYLOAD_JSON_TEXT = 1;
 const PAYLOAD_BYTES = 2;
+/** Added to the kind where a custom serde wrote the bytes; any bytes may look like that. */
+const PAYLOAD_SEALED = 4;
 
 /** A column's content: as text, and as the cell that is written. */
 interface Piece {
@@ -135,7 +137,12 @@ export abstract class Operation {
     const { row } = this.state;
     if (row === undefined) throw new Error("an operation was built before its thread was found");
     for (const { payload, kind, cell } of this.#payloads) {
-      batch.payloads.push({ thread: row.id, hash: payload.hash, kind, data: cell as Cell });
+      batch.payloads.push({
+        thread: row.id,
+        hash: payload.hash,
+        kind: this.#cells.sealing ? kind | PAYLOAD_SEALED : kind,
+        data: cell as Cell,
+      });
     }
     this.addRows(batch, row.id, drawId);
   }
@@ -155,12 +162,17 @@ function payloadContent({ value }: Payload): { text: Cell; kind: number } {
 }
 
 /** The value of a payload row. */
-export function payloadValue(kind: number, content: Cell): string | Uint8Array {
-  const bytes = (): Uint8Array => (typeof content === "string" ? Buffer.from(content) : content);
-  const text = (): string =>
-    typeof content === "string" ? content : Buffer.from(content).toString();
-  if (kind === PAYLOAD_BYTES) return Uint8Array.from(bytes());
-  return kind === PAYLOAD_JSON_TEXT ? (JSON.parse(text()) as string) : text();
+export async function payloadValue(
+  cells: Cells,
+  kind: number,
+  data: Cell,
+): Promise<string | Uint8Array> {
+  const content = (kind & PAYLOAD_SEALED) === 0 ? data : await cells.open(data);
+  if ((kind & PAYLOAD_BYTES) !== 0) {
+    return Uint8Array.from(typeof content === "string" ? Buffer.from(content) : content);
+  }
+  const text = cellText(content);
+  return (kind & PAYLOAD_JSON_TEXT) === 0 ? text : (JSON.parse(text) as string);
 }
 
 /** A channel's new version, with the one it may be a delta on. */

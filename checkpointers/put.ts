@@ -146,6 +146,7 @@ export function putOperation(
     changed.push({ version, base: before });
   }
   const { target } = put;
+  const isNew = target.checkpointId !== put.checkpointId;
   const operation = new PutOperation(
     { state, cells, loop: put.loop, epoch },
     {
@@ -157,8 +158,9 @@ export function putOperation(
       row: {
         ns: keyOf(target.ns),
         id: keyOf(put.checkpointId),
-        parent: target.checkpointId === undefined ? null : keyOf(target.checkpointId),
-        consumed: put.consumed,
+        // Put again on itself, as at the end of a run with durability "exit", it keeps its parent.
+        parent: isNew && target.checkpointId !== undefined ? keyOf(target.checkpointId) : null,
+        consumed: isNew ? put.consumed : null,
         runId: put.runId === undefined ? null : keyOf(put.runId),
         createdAt: put.createdAt,
       },

@@ -272,7 +272,7 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver implements Threa
     );
     const encoded: NewWrite[] = [];
     writes.forEach(([channel, value], position) => {
-      const special = WRITES_IDX_MAP[channel];
+      const special = Object.hasOwn(WRITES_IDX_MAP, channel) ? WRITES_IDX_MAP[channel] : undefined;
       // A task that failed has no result; LangGraph would take these for one (its edges ran first).
       if (failed && special === undefined && !channel.startsWith("__error")) return;
       const base = manifest?.get(channel);

@@ -99,8 +99,8 @@ export class VersionReader {
     for (const { hash, kind, data } of await this.#dialect.readPayloads(this.#thread, [
       ...missing,
     ])) {
-      const content = typeof data === "string" ? data : await this.#cells.open(data);
-      this.#payloads.set(hash, new Payload(hash, payloadValue(kind, content), true));
+      const value = await payloadValue(this.#cells, kind, data);
+      this.#payloads.set(hash, new Payload(hash, value, true));
     }
   }
 

@@ -116,12 +116,13 @@ function commitText(connection: Connection): string {
         data = excluded.data, data_bytes = excluded.data_bytes
       WHERE excluded.idx < 0 OR excluded.task_id = '${NULL_TASK_ID}'::bytea
     ), new_checkpoints AS (
-      INSERT INTO ${table("checkpoints")} (${CHECKPOINT_COLUMNS})
+      INSERT INTO ${table("checkpoints")} AS own (${CHECKPOINT_COLUMNS})
       SELECT r.* FROM unnest($27::bigint[], $28::bytea[], $29::bytea[], $30::bytea[], $31::text[],
           $32::text[], $33::bytea[], $34::bigint[], $35::text[], $36::bytea[])
         AS r (${CHECKPOINT_COLUMNS}) JOIN current c ON c.id = r.thread_id
       ON CONFLICT (thread_id, checkpoint_ns, checkpoint_id) DO UPDATE SET
-        parent_id = excluded.parent_id, manifest = excluded.manifest, consumed = excluded.consumed,
+        parent_id = coalesce(excluded.parent_id, own.parent_id), manifest = excluded.manifest,
+         consumed = coalesce(excluded.consumed, own.consumed),
         run_id = excluded.run_id, created_at = excluded.created_at,
         header = excluded.header, header_bytes = excluded.header_bytes
     )

@@ -91,7 +91,8 @@ function insertCheckpoint(connection: Connection, row: CheckpointRow): void {
       `INSERT INTO holdfast_checkpoints (${CHECKPOINT_COLUMNS})
        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
        ON CONFLICT (thread_id, checkpoint_ns, checkpoint_id) DO UPDATE SET
-         parent_id = excluded.parent_id, manifest = excluded.manifest, consumed = excluded.consumed,
+         parent_id = coalesce(excluded.parent_id, holdfast_checkpoints.parent_id), manifest = excluded.manifest,
+         consumed = coalesce(excluded.consumed, holdfast_checkpoints.consumed),
          run_id = excluded.run_id, created_at = excluded.created_at, header = excluded.header`,
     )
     .run(

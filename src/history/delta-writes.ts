@@ -25,7 +25,7 @@ export async function deltaWritesOf(
   parent: CheckpointTuple,
   child: CheckpointTuple,
 ): Promise<CheckpointPendingWrite[] | undefined> {
-  const channels = valuelessChannels(child.checkpoint);
+  const channels = valuelessChannels(parent, child.checkpoint);
   if (channels.length === 0) return undefined;
   const replayed = await saver.getDeltaChannelHistory({ config: child.config, channels });
   // Where the parent holds the value, the child's replay begins with it.
@@ -66,8 +66,16 @@ function withOtherResults(
   return [...results, ...left];
 }
 
-function valuelessChannels(checkpoint: Checkpoint): string[] {
-  return Object.keys(checkpoint.channel_versions).filter(
-    (name) => !isControlChannel(name) && !Object.hasOwn(checkpoint.channel_values, name),
+/** By version, and by what the parent's tasks wrote: a copy of the parent knows nothing of that yet. */
+function valuelessChannels(parent: CheckpointTuple, child: Checkpoint): string[] {
+  const channels = new Set([
+    ...Object.keys(child.channel_versions),
+    ...(parent.pendingWrites ?? []).map(([, channel]) => channel),
+  ]);
+  return [...channels].filter(
+    (name) =>
+      !isControlChannel(name) &&
+      !(name in WRITES_IDX_MAP) &&
+      !Object.hasOwn(child.channel_values, name),
   );
 }

@@ -86,6 +86,19 @@ const TABLES = [
   "pending_writes",
 ] as const;
 
+/** Only the rows of one thread. */
+export function ofThread(tables: RawTables, threadId: string): RawTables {
+  const threads = tables.threads.filter(({ key }) => key === threadId);
+  const isOf = ({ thread }: { thread: number }): boolean => threads[0]?.id === thread;
+  return {
+    threads,
+    checkpoints: tables.checkpoints.filter(isOf),
+    versions: tables.versions.filter(isOf),
+    payloads: tables.payloads.filter(isOf),
+    writes: tables.writes.filter(isOf),
+  };
+}
+
 /** Each table's rows, in one snapshot. */
 type AllRows = [Row[], Row[], Row[], Row[], Row[]];
 

@@ -1,6 +1,6 @@
 /** Small graphs for tests of the savers. */
 
-import { Annotation, END, START, StateGraph } from "@langchain/langgraph";
+import { Annotation, DeltaChannel, END, START, StateGraph } from "@langchain/langgraph";
 import {
   emptyCheckpoint,
   uuid6,
@@ -14,33 +14,56 @@ export const onThread = (threadId: string) => ({ configurable: { thread_id: thre
 const Log = Annotation.Root({
   log: Annotation<string[]>({ reducer: (a, b) => [...a, ...b], default: () => [] }),
 });
-export type LogState = typeof Log.State;
 
-/**
- * A chain of nodes `n1` to `nN`; each adds its name to `log`.
- * @param body called in each node, before it returns
- */
-export function chain(
+/** The same, as a delta channel; by default never snapshot, so that its value is all of its writes. */
+const deltaLog = (snapshotFrequency: number) =>
+  Annotation.Root({
+    log: () =>
+      new DeltaChannel<string[], string[]>((state, writes) => state.concat(writes.flat()), {
+        initialValueFactory: () => [],
+        snapshotFrequency,
+      }),
+  });
+export const DeltaLog = deltaLog(100_000);
+
+/** Called in each node, before it returns. */
+type Body = (step: number) => void | Promise<void>;
+
+/** A chain of nodes `n1` to `nN`; each adds its name to `log`. */
+export function chain(saver: BaseCheckpointSaver, length: number, body?: Body) {
+  return addChain(new StateGraph(Log) as unknown as AnyGraph, length, body).compile({
+    checkpointer: saver,
+  });
+}
+
+/** A chain whose `log` is a delta channel. */
+export function deltaChain(
   saver: BaseCheckpointSaver,
   length: number,
-  body: (step: number) => void | Promise<void> = () => undefined,
+  body?: Body,
+  { snapshotFrequency = 100_000 } = {},
 ) {
-  const graph = new StateGraph(Log);
-  const nodes = graph as unknown as StateGraph<
-    (typeof Log)["spec"],
-    LogState,
-    Partial<LogState>,
-    string
-  >;
+  const graph = new StateGraph(deltaLog(snapshotFrequency)) as unknown as AnyGraph;
+  return addChain(graph, length, body).compile({ checkpointer: saver });
+}
+
+/** Its nodes have names that are only known at run time. */
+type AnyGraph = StateGraph<
+  (typeof Log)["spec"],
+  typeof Log.State,
+  Partial<typeof Log.State>,
+  string
+>;
+
+function addChain(graph: AnyGraph, length: number, body: Body = () => undefined): AnyGraph {
   for (let step = 1; step <= length; step += 1) {
-    nodes.addNode(`n${step}`, async () => {
+    graph.addNode(`n${step}`, async () => {
       await body(step);
       return { log: [`n${step}`] };
     });
-    nodes.addEdge(step === 1 ? START : `n${step - 1}`, `n${step}`);
+    graph.addEdge(step === 1 ? START : `n${step - 1}`, `n${step}`);
   }
-  nodes.addEdge(`n${length}`, END);
-  return nodes.compile({ checkpointer: saver });
+  return graph.addEdge(`n${length}`, END);
 }
 
 /** What `log` holds once a chain of this length is through. */
