@@ -14,7 +14,7 @@ import { CorruptDataError } from "../src/errors.ts";
 import { isLongId } from "../src/ids.ts";
 import { Decoder } from "./encoding/decode.ts";
 import { encode } from "./encoding/encode.ts";
-import { setOwn, type Node } from "./encoding/tree.ts";
+import { keyInTree, keyOfUser, setOwn, type Node } from "./encoding/tree.ts";
 import type { StoredType } from "./encoding/types.ts";
 
 type VersionId = string | number;
@@ -62,13 +62,13 @@ export function encodeHeader(
   const point = (versions: ChannelVersions): Record<string, number> => {
     const pointers: Record<string, number> = {};
     for (const channel of Object.keys(versions))
-      setOwn(pointers, channel, position(versions[channel] as VersionId));
+      setOwn(pointers, keyInTree(channel), position(versions[channel] as VersionId));
     return pointers;
   };
   const c = point(checkpoint.channel_versions);
   const s: HeaderForm["s"] = {};
   for (const node of Object.keys(checkpoint.versions_seen ?? {})) {
-    setOwn(s, node, point(checkpoint.versions_seen[node] ?? {}));
+    setOwn(s, keyInTree(node), point(checkpoint.versions_seen[node] ?? {}));
   }
   const long: LongIds = {};
   if (isLongId(checkpoint.id)) long.id = checkpoint.id;
@@ -100,13 +100,13 @@ export function decodeHeader(stored: unknown, types: readonly StoredType[]): Hea
   const versions = (pointers: Record<string, number>): Record<string, VersionId> => {
     const found: Record<string, VersionId> = {};
     for (const channel of Object.keys(pointers)) {
-      setOwn(found, channel, form.d[pointers[channel] as number]);
+      setOwn(found, keyOfUser(channel), form.d[pointers[channel] as number]);
     }
     return found;
   };
   const seen: Record<string, Record<string, VersionId>> = {};
   for (const node of Object.keys(form.s))
-    setOwn(seen, node, versions(form.s[node] as Record<string, number>));
+    setOwn(seen, keyOfUser(node), versions(form.s[node] as Record<string, number>));
   return {
     checkpoint: {
       v: form.v,

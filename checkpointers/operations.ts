@@ -301,6 +301,13 @@ export function weigh(text: string, payloads: Iterable<Payload>): Weight {
   return { text: text.length, read };
 }
 
+/** What storing it takes: a payload that is stored already costs nothing. */
+function lengthToStore(text: string, payloads: Iterable<Payload>): number {
+  let length = text.length;
+  for (const payload of payloads) if (!payload.stored) length += payload.value.length;
+  return length;
+}
+
 /** One write of a task, encoded. */
 export interface NewWrite {
   channel: string;
@@ -343,10 +350,11 @@ export class WritesOperation extends Operation {
     this.#stored = this.#writes.map((write) => {
       const payloads = new Set<Payload>();
       const text = stringify(write.tree, payloads);
-      if (write.base !== undefined && !whole && text.length >= MIN_DELTA_WRITE) {
+      const length = lengthToStore(text, payloads);
+      if (write.base !== undefined && !whole && length >= MIN_DELTA_WRITE) {
         const deltaPayloads = new Set<Payload>();
         const delta = stringify(diffTrees(write.base.tree, write.tree), deltaPayloads);
-        if (delta.length < text.length / 2) {
+        if (lengthToStore(delta, deltaPayloads) < length / 2) {
           for (const payload of deltaPayloads) mentioned.add(payload);
           return { ...write, text: this.#named(write, delta), cell: undefined };
         }

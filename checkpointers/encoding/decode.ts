@@ -9,9 +9,19 @@ import { DeltaSnapshot } from "@langchain/langgraph-checkpoint";
 import { Command, Overwrite, Send } from "@langchain/langgraph";
 import { Document } from "@langchain/core/documents";
 import { CorruptDataError } from "../../src/errors.ts";
-import { BYTE_KINDS } from "./encode.ts";
+import { BYTE_KINDS, ERROR_CLASSES, HIDDEN_IN_ERRORS } from "./encode.ts";
 import { reviveMessage } from "./messages.ts";
-import { Payload, TAG, getOwn, setOwn, type Node, type NodeMap } from "./tree.ts";
+import {
+  Payload,
+  TAG,
+  getOwn,
+  isNodeMap,
+  keyOfUser,
+  setOwn,
+  tagged,
+  type Node,
+  type NodeMap,
+} from "./tree.ts";
 import type { StoredType } from "./types.ts";
 
 /**
@@ -45,16 +55,22 @@ export class Decoder {
   }
 
   #list(nodes: readonly Node[]): unknown[] {
-    const list = Array.from<unknown>({ length: nodes.length });
-    for (let i = 0; i < nodes.length; i += 1) list[i] = this.#inner(nodes[i] as Node);
+    const list: unknown[] = [];
+    list.length = nodes.length;
+    for (let i = 0; i < nodes.length; i += 1) {
+      const node = nodes[i] as Node;
+      if (tagged(node, TAG.hole) === undefined) list[i] = this.#inner(node);
+    }
     return list;
   }
 
   #map(nodes: Node | undefined): Record<string, unknown> {
     const map: Record<string, unknown> = {};
-    if (typeof nodes !== "object" || nodes === null) throw unexpected("a map", nodes);
-    const source = nodes as NodeMap;
-    for (const key of Object.keys(source)) setOwn(map, key, this.#inner(source[key] as Node));
+    if (!isNodeMap(nodes)) throw unexpected("a map", nodes);
+    const source = nodes;
+    for (const key of Object.keys(source)) {
+      setOwn(map, keyOfUser(key), this.#inner(source[key] as Node));
+    }
     return map;
   }
 
@@ -68,11 +84,16 @@ export class Decoder {
       case TAG.undefined:
         return undefined;
       case TAG.number:
+        if (typeof content !== "string") throw unexpected("a number's name", content);
         return Number(content);
       case TAG.bigint:
-        return BigInt(content as string);
+        if (typeof content !== "string" || !/^-?\d+$/.test(content)) {
+          throw unexpected("a whole number", content);
+        }
+        return BigInt(content);
       case TAG.date:
-        return new Date(content === null ? Number.NaN : (content as number));
+        if (content !== null && typeof content !== "number") throw unexpected("a time", content);
+        return new Date(content ?? Number.NaN);
       case TAG.map: {
         const flat = this.#list(listOf(content));
         const map = new Map<unknown, unknown>();
@@ -84,7 +105,7 @@ export class Decoder {
       case TAG.bytes:
         return bytesOf(nameOf(node), content);
       case TAG.error:
-        return errorOf(this.#map(content));
+        return errorOf(nameOf(node), this.#map(content), getOwn(node, "n"));
       case TAG.message: {
         const message = reviveMessage(nameOf(node), this.#map(content));
         if (message === undefined) throw unexpected("a message class", node["k"]);
@@ -94,23 +115,20 @@ export class Decoder {
         return documentOf(this.#map(content));
       case TAG.send: {
         const { node: target, args, timeout } = this.#map(content);
-        const send = new Send(String(target), args);
-        // The constructor coerces a timeout; what is stored has been through it.
+        // The constructor rebuilds its arguments; what is stored has been through it.
+        const send = new Send<string, unknown>(String(target), undefined);
+        send.args = args;
         if (timeout !== undefined) send.timeout = timeout as NonNullable<typeof send.timeout>;
         return send;
       }
       case TAG.overwrite:
         return new Overwrite(this.#inner(content ?? null));
       case TAG.command:
-        return new Command(this.#map(content));
+        return commandOf(this.#map(content));
       case TAG.snapshot:
         return new DeltaSnapshot(this.#inner(content ?? null));
-      case TAG.object: {
-        const flat = this.#list(listOf(content));
-        const map = {};
-        for (let i = 0; i < flat.length; i += 2) setOwn(map, flat[i] as string, flat[i + 1]);
-        return map;
-      }
+      case TAG.bare:
+        return Object.setPrototypeOf(this.#map(content), null) as unknown;
       case TAG.type: {
         const name = nameOf(node);
         const type = this.#types.find((candidate) => candidate.name === name);
@@ -139,30 +157,42 @@ function listOf(node: Node | undefined): Node[] {
   return node;
 }
 
+/** As it was: the constructor would rebuild what it is given. */
+function commandOf({ graph, update, resume, goto = [] }: Record<string, unknown>): Command {
+  return Object.assign(new Command({}), { graph, update, resume, goto });
+}
+
 function documentOf(fields: Record<string, unknown>): Document {
   const document = new Document({
     pageContent: String(fields["pageContent"]),
     metadata: fields["metadata"] as Record<string, unknown>,
   });
-  return Object.assign(document, fields);
+  for (const key of Object.keys(fields)) setOwn(document, key, fields[key]);
+  return document;
 }
 
-function errorOf(fields: Record<string, unknown>): Error {
-  const { name, message, stack, cause, errors, ...rest } = fields;
-  const Class = ERROR_CLASSES.get(String(name)) ?? Error;
-  const options = "cause" in fields ? { cause } : undefined;
-  const error =
-    Class === AggregateError
-      ? new AggregateError(
-          Array.isArray(errors) ? (errors as unknown[]) : [],
-          String(message),
-          options,
-        )
-      : new Class(String(message), options);
-  if (error.name !== name) hide(error, "name", name);
-  hide(error, "stack", stack);
-  for (const key of Object.keys(rest)) setOwn(error, key, rest[key]);
+function errorOf(kind: string, fields: Record<string, unknown>, shown: Node | undefined): Error {
+  const Class = ERROR_CLASSES.find(([name]) => name === kind)?.[1];
+  if (Class === undefined) throw unexpected("a class of errors", kind);
+  const message = String(fields["message"]);
+  const error = kind === "AggregateError" ? new AggregateError([], message) : new Class(message);
+  // V8 makes a stack of its own.
+  hide(error, "stack", undefined);
+  for (const key of Object.keys(fields)) {
+    const value = fields[key];
+    if (!HIDDEN_IN_ERRORS.has(key) || listOf(shown).includes(key)) show(error, key, value);
+    else if (key !== "name" || error.name !== value) hide(error, key, value);
+  }
   return error;
+}
+
+function show(target: object, key: string, value: unknown): void {
+  Object.defineProperty(target, key, {
+    value,
+    enumerable: true,
+    configurable: true,
+    writable: true,
+  });
 }
 
 function hide(target: object, key: string, value: unknown): void {
@@ -174,22 +204,15 @@ function hide(target: object, key: string, value: unknown): void {
   });
 }
 
-const ERROR_CLASSES: ReadonlyMap<string, new (message: string, options?: ErrorOptions) => Error> =
-  new Map(
-    [Error, TypeError, RangeError, SyntaxError, ReferenceError, EvalError, URIError]
-      .map((Class): [string, new (message: string, options?: ErrorOptions) => Error] => [
-        Class.name,
-        Class,
-      ])
-      .concat([["AggregateError", AggregateError as unknown as new (message: string) => Error]]),
-  );
-
 function bytesOf(kind: string, content: Node | undefined): unknown {
   if (!BYTE_KINDS.has(kind)) throw unexpected("a kind of bytes", kind);
   const bytes =
     content instanceof Payload && content.value instanceof Uint8Array
       ? Uint8Array.from(content.value)
       : Uint8Array.from(Buffer.from(typeof content === "string" ? content : "", "base64"));
+  if (!(content instanceof Payload) && typeof content !== "string") {
+    throw unexpected("bytes", content);
+  }
   const { buffer } = bytes;
   if (kind === "Uint8Array") return bytes;
   if (kind === "Buffer") return Buffer.from(buffer);
@@ -198,7 +221,11 @@ function bytesOf(kind: string, content: Node | undefined): unknown {
     globalThis as unknown as Record<string, (new (buffer: ArrayBuffer) => unknown) | undefined>
   )[kind];
   if (View === undefined) throw unexpected("a kind of bytes this Node knows", kind);
-  return new View(buffer);
+  try {
+    return new View(buffer);
+  } catch {
+    throw unexpected(`the bytes of a ${kind}`, bytes.length);
+  }
 }
 
 function unexpected(what: string, found: unknown): CorruptDataError {

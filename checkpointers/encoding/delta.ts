@@ -4,8 +4,7 @@
  * A delta is one of
  *   { k: true }                       kept as it is
  *   { r: node }                       replaced
- *   { l: [prefix, suffix, nodes] }    list: keep so many at both ends, these in between
- *   { a: { index: delta } }           list of the same length: these elements changed
+ *   { p: pieces }                     list: what it is made of, see {@link Piece}
  *   { m: [sets, edits, drops] }       map: set these keys, edit those, drop these
  *   { s: [prefix, suffix, text] }     string: keep so many characters at both ends
  *
@@ -13,16 +12,18 @@
  * plus one reference comparison per element of each container on the way.
  */
 
-import { CorruptDataError } from "../../src/errors.ts";
+import { CorruptDataError, isHoldfastError } from "../../src/errors.ts";
 import { Payload, getOwn, isNodeMap, setOwn, textOf, type Node, type NodeMap } from "./tree.ts";
 
 export type Delta =
   | { k: true }
   | { r: Node }
-  | { l: [prefix: number, suffix: number, nodes: Node[]] }
-  | { a: { [index: string]: Delta } }
+  | { p: Piece[] }
   | { m: [sets: NodeMap, edits: { [key: string]: Delta }, drops: string[]] }
   | { s: [prefix: number, suffix: number, text: Node] };
+
+/** A part of a list: so many of the base's elements from an index on, new ones, or a changed one. */
+export type Piece = [from: number, count: number] | { n: Node[] } | { c: [from: number, Delta] };
 
 /** The delta that makes `next` of `base`. */
 export function diffTrees(base: Node, next: Node): Delta {
@@ -36,24 +37,40 @@ export function diffTrees(base: Node, next: Node): Delta {
 }
 
 function diffLists(base: readonly Node[], next: readonly Node[]): Delta {
-  const shorter = Math.min(base.length, next.length);
-  let prefix = 0;
-  while (prefix < shorter && base[prefix] === next[prefix]) prefix += 1;
-  let suffix = 0;
-  while (
-    suffix < shorter - prefix &&
-    base[base.length - 1 - suffix] === next[next.length - 1 - suffix]
-  ) {
-    suffix += 1;
-  }
-  if (base.length === next.length) {
-    const edits: { [index: string]: Delta } = {};
-    for (let i = prefix; i < next.length - suffix; i += 1) {
-      if (base[i] !== next[i]) edits[i] = diffTrees(base[i] as Node, next[i] as Node);
+  let at = 0;
+  while (at < base.length && at < next.length && base[at] === next[at]) at += 1;
+  const pieces: Piece[] = at === 0 ? [] : [[0, at]];
+  const index = indexOf(base, at);
+  const rest = next.slice(at);
+  const kept = new Set(rest);
+  for (const node of rest) {
+    const from = at < base.length && base[at] === node ? at : index.get(node);
+    const last = pieces.at(-1);
+    if (from !== undefined) {
+      if (Array.isArray(last) && last[0] + last[1] === from) last[1] += 1;
+      else pieces.push([from, 1]);
+      at = from + 1;
+      continue;
     }
-    return { a: edits };
+    const old = base[at];
+    const isReplaced = old !== undefined && !kept.has(old);
+    const change = isReplaced ? diffTrees(old, node) : undefined;
+    if (change !== undefined && !("r" in change)) pieces.push({ c: [at, change] });
+    else if (last !== undefined && "n" in last) last.n.push(node);
+    else pieces.push({ n: [node] });
+    if (isReplaced) at += 1;
   }
-  return { l: [prefix, suffix, next.slice(prefix, next.length - suffix)] };
+  return { p: pieces };
+}
+
+/** Where the elements are that can be told by what they are: not numbers, which come often. */
+function indexOf(list: readonly Node[], start: number): ReadonlyMap<Node, number> {
+  const index = new Map<Node, number>();
+  for (let i = start; i < list.length; i += 1) {
+    const node = list[i] as Node;
+    if (typeof node === "object" && node !== null && !index.has(node)) index.set(node, i);
+  }
+  return index;
 }
 
 function diffMaps(base: NodeMap, next: NodeMap): Delta {
@@ -114,6 +131,15 @@ function diffTexts(base: Node, next: Payload): Delta | undefined {
  * @throws {CorruptDataError} the delta does not fit the base
  */
 export function applyDelta(base: Node, delta: Delta, leaf: (text: string) => Node): Node {
+  try {
+    return apply(base, delta, leaf);
+  } catch (cause) {
+    if (isHoldfastError(cause)) throw cause;
+    throw new CorruptDataError("A stored change is damaged: it is not of a known form.", { cause });
+  }
+}
+
+function apply(base: Node, delta: Delta, leaf: (text: string) => Node): Node {
   if ("k" in delta) return base;
   if ("r" in delta) return delta.r;
   if ("s" in delta) {
@@ -125,21 +151,7 @@ export function applyDelta(base: Node, delta: Delta, leaf: (text: string) => Nod
     }
     return leaf(before.slice(0, prefix) + between + before.slice(before.length - suffix));
   }
-  if ("l" in delta) {
-    const [prefix, suffix, nodes] = delta.l;
-    if (!Array.isArray(base) || prefix + suffix > base.length) throw misfit("a list", base);
-    return [...base.slice(0, prefix), ...nodes, ...base.slice(base.length - suffix)];
-  }
-  if ("a" in delta) {
-    if (!Array.isArray(base)) throw misfit("a list", base);
-    const list = base.slice();
-    for (const index of Object.keys(delta.a)) {
-      const i = Number(index);
-      if (i >= list.length) throw misfit(`a list of more than ${i}`, base);
-      list[i] = applyDelta(list[i] as Node, delta.a[index] as Delta, leaf);
-    }
-    return list;
-  }
+  if ("p" in delta) return applyPieces(base, delta.p, leaf);
   const [sets, edits, drops] = delta.m;
   if (!isNodeMap(base)) throw misfit("a map", base);
   const dropped = new Set(drops);
@@ -147,10 +159,29 @@ export function applyDelta(base: Node, delta: Delta, leaf: (text: string) => Nod
   for (const key of Object.keys(base)) {
     if (dropped.has(key)) continue;
     const edit = Object.hasOwn(edits, key) ? edits[key] : undefined;
-    setOwn(map, key, edit === undefined ? base[key] : applyDelta(base[key] as Node, edit, leaf));
+    setOwn(map, key, edit === undefined ? base[key] : apply(base[key] as Node, edit, leaf));
   }
   for (const key of Object.keys(sets)) setOwn(map, key, sets[key]);
   return map;
+}
+
+function applyPieces(base: Node, pieces: readonly Piece[], leaf: (text: string) => Node): Node {
+  if (!Array.isArray(base)) throw misfit("a list", base);
+  const list: Node[] = [];
+  for (const piece of pieces) {
+    if (Array.isArray(piece)) {
+      const [from, count] = piece;
+      if (from + count > base.length) throw misfit(`a list of ${from + count} or more`, base);
+      for (let i = from; i < from + count; i += 1) list.push(base[i] as Node);
+    } else if ("n" in piece) {
+      for (const node of piece.n) list.push(node);
+    } else {
+      const [from, change] = piece.c;
+      if (from >= base.length) throw misfit(`a list of more than ${from}`, base);
+      list.push(apply(base[from] as Node, change, leaf));
+    }
+  }
+  return list;
 }
 
 function misfit(expected: string, found: Node): CorruptDataError {

@@ -10,7 +10,8 @@
 
 import { DeltaSnapshot, isDeltaSnapshot } from "@langchain/langgraph-checkpoint";
 import { Document } from "@langchain/core/documents";
-import { UnserializableError } from "../../src/errors.ts";
+import { UnserializableError, isHoldfastError } from "../../src/errors.ts";
+import { align } from "./align.ts";
 import { isDerivedField, messageName } from "./messages.ts";
 import { PAYLOAD_MIN_LENGTH, type PayloadBook } from "./payloads.ts";
 import {
@@ -18,6 +19,7 @@ import {
   TAG,
   getOwn,
   isNodeMap,
+  keyInTree,
   setOwn,
   tagged,
   type Node,
@@ -27,6 +29,7 @@ import { isSame } from "./same.ts";
 import type { StoredType } from "./types.ts";
 
 const UNDEFINED: NodeMap = { $: TAG.undefined };
+const HOLE: NodeMap = { $: TAG.hole };
 
 /** Deeper values are refused before the stack overflows. */
 const MAX_DEPTH = 1_000;
@@ -45,7 +48,7 @@ export interface EncodeContext {
  * @throws {UnserializableError} the value holds something that cannot be stored faithfully
  */
 export function encode(value: unknown, previous: Node | undefined, context: EncodeContext): Node {
-  return new Encoder(context).node(value, previous);
+  return new Encoder(context).encode(value, previous);
 }
 
 class Encoder {
@@ -56,6 +59,16 @@ class Encoder {
 
   constructor(context: EncodeContext) {
     this.#context = context;
+  }
+
+  encode(value: unknown, previous: Node | undefined): Node {
+    try {
+      return this.node(value, previous);
+    } catch (error) {
+      if (isHoldfastError(error)) throw error;
+      // A getter, a proxy, or the user's own `types`.
+      throw this.#refuse(`a value that cannot be read (${String(error)})`, error);
+    }
   }
 
   node(value: unknown, previous: Node | undefined): Node {
@@ -104,10 +117,14 @@ class Encoder {
   }
 
   #container(value: object, previous: Node | undefined): Node {
-    if (Array.isArray(value)) return this.#list(value, previous);
     const prototype: unknown = Object.getPrototypeOf(value);
-    if (prototype === Object.prototype || prototype === null) {
+    if (prototype === Array.prototype) return this.#list(value as unknown[], previous);
+    if (prototype === Object.prototype) {
       return this.#plain(value as Record<string, unknown>, previous);
+    }
+    if (prototype === null) {
+      const before = tagged(previous, TAG.bare);
+      return this.#wrap(TAG.bare, this.#map(value as NodeMap, before?.["v"]), before);
     }
     const message = messageName(value);
     if (message !== undefined) return this.#message(message, value, previous);
@@ -115,59 +132,52 @@ class Encoder {
   }
 
   #list(value: readonly unknown[], previous: Node | undefined): Node {
-    const before = Array.isArray(previous) ? previous : undefined;
-    let changed: Node[] | undefined =
-      before !== undefined && before.length === value.length ? undefined : [];
-    for (let i = 0; i < value.length; i += 1) {
-      this.#keys.push(i);
-      const old = before?.[i];
-      const node = this.node(value[i], old);
-      this.#keys.pop();
-      if (changed === undefined && node !== old) changed = (before as Node[]).slice(0, i);
-      changed?.push(node);
+    const before = Array.isArray(previous) ? previous : [];
+    let same = 0;
+    while (same < value.length && same < before.length) {
+      if (this.#item(value, same, before[same]) !== before[same]) break;
+      same += 1;
     }
-    return changed ?? (before as Node[]);
+    if (same === value.length && same === before.length && before === previous) return before;
+    const list = before.slice(0, same);
+    const earlier = align(value, before, same);
+    for (let i = same; i < value.length; i += 1) {
+      list.push(this.#item(value, i, before[earlier[i - same] as number]));
+    }
+    return list;
+  }
+
+  #item(value: readonly unknown[], i: number, old: Node | undefined): Node {
+    this.#keys.push(i);
+    const item = value[i];
+    const node =
+      item === undefined && !Object.hasOwn(value, i)
+        ? (tagged(old, TAG.hole) ?? HOLE)
+        : this.node(item, old);
+    this.#keys.pop();
+    return node;
   }
 
   #plain(value: Record<string, unknown>, previous: Node | undefined): Node {
-    if (Object.hasOwn(value, "$")) return this.#escaped(value, previous);
     const before = isNodeMap(previous) && !Object.hasOwn(previous, "$") ? previous : undefined;
     return this.#map(value, before);
-  }
-
-  /** An object of the user's with the key that marks ours: as a list, so that none looks like one. */
-  #escaped(value: Record<string, unknown>, previous: Node | undefined): Node {
-    this.#refuseSymbols(value);
-    const before = tagged(previous, TAG.object);
-    const old = Array.isArray(before?.["v"]) ? before["v"] : undefined;
-    const list = Object.keys(value).flatMap((key, i) => {
-      this.#keys.push(key);
-      const node = this.node(value[key], old?.[2 * i + 1]);
-      this.#keys.pop();
-      return [this.#string(key, old?.[2 * i]), node];
-    });
-    const same = old?.length === list.length && list.every((node, i) => node === old[i]);
-    return this.#wrap(TAG.object, same ? old : list, before);
   }
 
   /** An object's own fields, in order: another order of the same keys is another value. */
   #map(value: Record<string, unknown>, previous: Node | undefined): NodeMap {
     const before = isNodeMap(previous) ? previous : undefined;
-    const keys = Object.keys(value);
+    const names = Object.keys(value);
+    const keys = names.map(keyInTree);
     this.#refuseSymbols(value);
-    let same = before !== undefined;
-    if (before !== undefined && keys.length > 0) {
-      const old = Object.keys(before);
-      same = old.length === keys.length && old.every((key, i) => key === keys[i]);
-    } else if (before !== undefined) {
-      same = Object.keys(before).length === 0;
-    }
+    const old = before === undefined ? undefined : Object.keys(before);
+    const same = old?.length === keys.length && old.every((key, i) => key === keys[i]);
     let changed: NodeMap | undefined = same ? undefined : {};
     for (let i = 0; i < keys.length; i += 1) {
       const key = keys[i] as string;
+      const name = names[i] as string;
       const old = before === undefined ? undefined : getOwn(before, key);
-      this.#keys.push(key);
-      const node = this.node(value[key], old);
+      this.#keys.push(name);
+      const node = this.node(value[name], old);
       this.#keys.pop();
       if (changed === undefined && node !== old) {
         changed = {};
@@ -187,12 +197,13 @@ class Encoder {
     const source = value as Record<string, unknown>;
     let count = 0;
     let changed: NodeMap | undefined = old === undefined ? {} : undefined;
-    for (const key of Object.keys(source)) {
-      const field = source[key];
-      if (field === undefined || isDerivedField(key)) continue;
+    for (const name of Object.keys(source)) {
+      const field = source[name];
+      if (field === undefined || isDerivedField(name)) continue;
       count += 1;
+      const key = keyInTree(name);
       const was = old === undefined ? undefined : getOwn(old, key);
-      this.#keys.push(key);
+      this.#keys.push(name);
       const node = this.node(field, was);
       this.#keys.pop();
       if (changed === undefined && node !== was) changed = { ...old };
@@ -204,8 +215,9 @@ class Encoder {
     if (changed === undefined || Object.keys(changed).length !== count) {
       // A field went away: keep only what the message has now.
       const kept: NodeMap = {};
-      for (const key of Object.keys(source)) {
-        if (source[key] === undefined || isDerivedField(key)) continue;
+      for (const name of Object.keys(source)) {
+        if (source[name] === undefined || isDerivedField(name)) continue;
+        const key = keyInTree(name);
         setOwn(kept, key, getOwn(changed ?? (old as NodeMap), key));
       }
       changed = kept;
@@ -231,14 +243,22 @@ class Encoder {
   }
 
   #instance(value: object, previous: Node | undefined): Node {
-    if (value instanceof Date) return this.#leaf(TAG.date, dateForm(value), previous);
-    if (value instanceof Map) {
-      const before = tagged(previous, TAG.map);
-      return this.#wrap(TAG.map, this.#list([...value].flat(), before?.["v"]), before);
+    // A subclass would come back as something else: it is refused.
+    const prototype: unknown = Object.getPrototypeOf(value);
+    if (prototype === Date.prototype) {
+      return this.#leaf(TAG.date, dateForm(value as Date), previous);
     }
-    if (value instanceof Set) {
+    if (prototype === Map.prototype) {
+      const before = tagged(previous, TAG.map);
+      return this.#wrap(
+        TAG.map,
+        this.#list([...(value as Map<unknown, unknown>)].flat(), before?.["v"]),
+        before,
+      );
+    }
+    if (prototype === Set.prototype) {
       const before = tagged(previous, TAG.set);
-      return this.#wrap(TAG.set, this.#list([...value], before?.["v"]), before);
+      return this.#wrap(TAG.set, this.#list([...(value as Set<unknown>)], before?.["v"]), before);
     }
     if (ArrayBuffer.isView(value)) return this.#bytes(value.constructor.name, value, previous);
     if (value instanceof ArrayBuffer)
@@ -317,15 +337,23 @@ class Encoder {
   }
 
   #error(value: Error, previous: Node | undefined): Node {
+    const kind = ERROR_CLASSES.find(([, Class]) => value instanceof Class)?.[0] ?? "Error";
     const fields: Record<string, unknown> = { name: value.name, message: value.message };
-    if (value.stack !== undefined) fields["stack"] = value.stack;
-    if (value.cause !== undefined) fields["cause"] = value.cause;
-    for (const key of Object.keys(value)) {
-      fields[key] = (value as unknown as Record<string, unknown>)[key];
+    for (const key of ["stack", "cause", "errors"]) {
+      if (Object.hasOwn(value, key)) fields[key] = value[key as keyof Error];
     }
-    if (value instanceof AggregateError) fields["errors"] = value.errors;
-    const before = tagged(previous, TAG.error);
-    return this.#wrap(TAG.error, this.#map(fields, before?.["v"]), before);
+    // Of those that are usually hidden, the ones that are not.
+    const shown: string[] = [];
+    for (const key of Object.keys(value)) {
+      setOwn(fields, key, (value as unknown as Record<string, unknown>)[key]);
+      if (HIDDEN_IN_ERRORS.has(key)) shown.push(key);
+    }
+    const tag = tagged(previous, TAG.error);
+    const before = tag !== undefined && tag["k"] === kind ? tag : undefined;
+    const content = this.#map(fields, before?.["v"]);
+    const list = this.#list(shown, before?.["n"] ?? []);
+    if (before !== undefined && before["v"] === content && before["n"] === list) return before;
+    return { $: TAG.error, k: kind, v: content, n: list };
   }
 
   #refuseSymbols(value: object): void {
@@ -336,11 +364,28 @@ class Encoder {
     }
   }
 
-  #refuse(what: string): Error {
+  #refuse(what: string, cause?: unknown): Error {
     const { channel, node } = this.#context;
-    return new UnserializableError(what, { channel, path: pathText(this.#keys), node });
+    const error = new UnserializableError(what, { channel, path: pathText(this.#keys), node });
+    if (cause !== undefined) error.cause = cause;
+    return error;
   }
 }
+
+type ErrorClass = new (message: string, options?: ErrorOptions) => Error;
+
+/** JavaScript's classes of errors, special ones first: what is stored of a class of the user's. */
+export const ERROR_CLASSES: readonly (readonly [name: string, ErrorClass])[] = [
+  ["AggregateError", AggregateError as unknown as ErrorClass],
+  ...[TypeError, RangeError, SyntaxError, ReferenceError, EvalError, URIError, Error].map(
+    (Class) => [Class.name, Class] as const,
+  ),
+];
+
+/** Properties of errors that are not enumerable, unless somebody set them. */
+export const HIDDEN_IN_ERRORS: ReadonlySet<string> = new Set([
+  ...["name", "message", "stack", "cause", "errors"],
+]);
 
 /** Views whose bytes are stored; the name says how to build them again. */
 export const BYTE_KINDS: ReadonlySet<string> = new Set([
@@ -364,9 +409,11 @@ export const BYTE_KINDS: ReadonlySet<string> = new Set([
 /** A document of LangChain's, also of a second copy of `@langchain/core`. */
 function isDocument(value: object): boolean {
   if (value instanceof Document) return true;
-  const { constructor, pageContent, metadata } = value as Partial<Document> & object;
+  const { constructor, pageContent, metadata } = value as Partial<Document> & {
+    constructor?: { name?: string };
+  };
   return (
-    constructor.name === "Document" &&
+    constructor?.name === "Document" &&
     typeof pageContent === "string" &&
     typeof metadata === "object"
   );

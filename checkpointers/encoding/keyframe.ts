@@ -37,9 +37,9 @@ export function keyframe(weight: Weight): Chain {
 
 /** The chain with one more delta; undefined where a keyframe is due. */
 export function extend(chain: Chain, delta: Weight): Chain | undefined {
-  if (chain.keyframe.text < MIN_KEYFRAME || chain.length >= MAX_CHAIN) return undefined;
+  if (chain.keyframe.read < MIN_KEYFRAME || chain.length >= MAX_CHAIN) return undefined;
   const text = chain.deltas.text + delta.text + ROW_CHARGE;
   const read = chain.deltas.read + delta.read + ROW_CHARGE;
-  if (text > chain.keyframe.text || read > chain.keyframe.read) return undefined;
+  if (read > chain.keyframe.read) return undefined;
   return { length: chain.length + 1, keyframe: chain.keyframe, deltas: { text, read } };
 }

@@ -185,6 +185,9 @@ export function reviveMessage(name: string, fields: Fields): object | undefined 
   const known = classNamed(name);
   if (known === undefined) return undefined;
   const message = known.make(fields);
-  for (const key in fields) if (!known.fields.has(key)) setOwn(message, key, fields[key]);
+  for (const key in fields) {
+    // What follows from the class is not the row's to say.
+    if (!known.fields.has(key) && !isDerivedField(key)) setOwn(message, key, fields[key]);
+  }
   return message;
 }

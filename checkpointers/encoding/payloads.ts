@@ -64,8 +64,8 @@ export class PayloadBook {
       typeof content === "string" && content.isWellFormed()
         ? hash("sha256", this.#key + kind + content, "base64url")
         : createHash("sha256")
-            .update(this.#key + kind)
-            // Lone surrogates have no UTF-8.
+            // Lone surrogates have no UTF-8; a kind of its own, since these bytes may be another text's.
+            .update(this.#key + (kind === "s" ? "u" : kind))
             .update(typeof content === "string" ? Buffer.from(content, "utf16le") : content)
             .digest("base64url");
     return digest.slice(0, HASH_LENGTH);

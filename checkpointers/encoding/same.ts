@@ -19,7 +19,9 @@ export function isSame(value: unknown, node: Node): boolean {
       return node === value;
     case "object":
       if (value === null) return node === null;
-      if (Array.isArray(value)) return Array.isArray(node) && isSameList(value, node);
+      if (Object.getPrototypeOf(value) === Array.prototype) {
+        return Array.isArray(node) && isSameList(value as unknown[], node);
+      }
       return isNodeMap(node) && isSameObject(value, node);
     default:
       return false;
@@ -36,7 +38,7 @@ function isSameList(value: readonly unknown[], nodes: readonly Node[]): boolean 
 
 function isSameObject(value: object, node: NodeMap): boolean {
   const prototype: unknown = Object.getPrototypeOf(value);
-  if (prototype === Object.prototype || prototype === null) {
+  if (prototype === Object.prototype) {
     return isSamePlain(value as Record<string, unknown>, node);
   }
   const name = messageName(value);
@@ -56,8 +58,8 @@ function isSamePlain(value: Record<string, unknown>, node: NodeMap): boolean {
   if (keys.length === 0) return true;
   for (let i = 0; i < keys.length; i += 1) {
     const key = keys[i] as string;
-    // Tagged nodes, and what could be taken for one, are the walk's business.
-    if (key !== known[i] || key === "$") return false;
+    // Tagged nodes, and keys that are escaped, are the walk's business.
+    if (key !== known[i] || key.startsWith("$")) return false;
     if (!isSame(value[key], node[key] as Node)) return false;
   }
   return Object.getOwnPropertySymbols(value).length === 0;
@@ -69,7 +71,8 @@ function isSameMessage(value: Record<string, unknown>, fields: NodeMap): boolean
     if (isDerivedField(key) || !Object.hasOwn(value, key)) continue;
     const field = value[key];
     if (field === undefined) continue;
-    if (!Object.hasOwn(fields, key) || !isSame(field, fields[key] as Node)) return false;
+    if (key.startsWith("$") || !Object.hasOwn(fields, key) || !isSame(field, fields[key] as Node))
+      return false;
     count += 1;
   }
   return count === Object.keys(fields).length;

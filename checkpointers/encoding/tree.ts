@@ -2,7 +2,7 @@
  * The tree: what a value looks like between the user's objects and the bytes in the database.
  *
  * A tree is plain JSON with two additions. Values that JSON lacks are *tagged*, objects with the
- * key "$" that names the kind (a user's own object with that key is wrapped, so nothing collides).
+ * key "$" that names the kind (a user's own key is escaped where it could be taken for one of these).
  * Long strings and byte arrays are {@link Payload} leaves, stored once per thread and referred to by
  * hash.
  *
@@ -36,7 +36,8 @@ export const TAG = {
   command: "C",
   snapshot: "D",
   type: "t",
-  object: "o",
+  bare: "N",
+  hole: "x",
   payload: "p",
 } as const;
 
@@ -87,6 +88,32 @@ export function tagged(node: Node | undefined, tag: string): NodeMap | undefined
 export function textOf(node: Node | undefined): string | undefined {
   if (typeof node === "string") return node;
   return node instanceof Payload && typeof node.value === "string" ? node.value : undefined;
+}
+
+/**
+ * A key of the user's, as it stands in a tree. One that begins with "$" is escaped, so that no object of
+ * the user's looks like a tagged one; and so is one that JSON would have to escape: V8 (13.6, Node 24)
+ * takes such a key for another one that it has just parsed at the same place, `"C:\\x"` for `"C:\\\\"`.
+ */
+export function keyInTree(key: string): string {
+  // Pairs of surrogates need no escape, but looking for lone ones takes longer than escaping those few.
+  return /^\$|["\\\u0000-\u001f\ud800-\udfff]/.test(key)
+    ? `$${key.replace(/[$"\\\u0000-\u001f\ud800-\udfff]/g, escaped)}`
+    : key;
+}
+
+function escaped(character: string): string {
+  return `$${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+}
+
+/** The user's key again. */
+export function keyOfUser(key: string): string {
+  if (!key.startsWith("$")) return key;
+  return key
+    .slice(1)
+    .replace(/\$([0-9a-f]{4})/g, (_, code: string) =>
+      String.fromCharCode(Number.parseInt(code, 16)),
+    );
 }
 
 /** Sets a key as an own property, also `__proto__`. */
