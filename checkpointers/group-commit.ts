@@ -16,7 +16,7 @@
 
 import { DatabaseUnavailableError, ThreadGoneError } from "../src/errors.ts";
 import type { Batch, Dialect } from "./dialect.ts";
-import type { Operation } from "./operations.ts";
+import { LOST_ANCESTORS, type Operation } from "./operations.ts";
 
 /** A statement's size has limits; what waits beyond this goes into the next commit. */
 const MAX_BATCH = 512;
@@ -78,9 +78,8 @@ export class GroupCommit {
     try {
       const left = await this.#commit(operations);
       for (const operation of operations) {
-        const thread = operation.state.row?.id;
-        if (thread === undefined || !left.has(thread)) settle(operation);
-        else await this.#store(operation, true);
+        if (left.has(operation)) await this.#store(operation, true);
+        else settle(operation);
       }
     } catch (error) {
       // Trying each by itself would make the last of them wait many times as long as it may.
@@ -131,11 +130,13 @@ export class GroupCommit {
     }
   }
 
-  async #commit(operations: readonly Operation[]): Promise<ReadonlySet<number>> {
+  /** @returns the operations whose threads were not as their writers knew them */
+  async #commit(operations: readonly Operation[]): Promise<ReadonlySet<Operation>> {
     // Each wait may let something else forget a thread or find another row of it: then once more.
     do {
       for (const operation of operations) {
         if (operation.state.row === undefined) await this.#bind(operation);
+        if (!operation.isCurrent) await this.#checkAncestors(operation);
         operation.renew();
         if (operation.sealed !== undefined) await operation.sealed;
       }
@@ -148,7 +149,17 @@ export class GroupCommit {
         return this.#nextId++;
       });
     }
-    return this.#dialect.commit(compact(batch));
+    // By the time of the answer a state may know another row, or none.
+    const threads = operations.map(({ state }) => state.row?.id);
+    const left = await this.#dialect.commit(compact(batch));
+    return new Set(operations.filter((_, i) => left.has(threads[i] as number)));
+  }
+
+  /** A run with delta channels cannot go on where what they are rebuilt from went. */
+  async #checkAncestors({ state, parent }: Operation): Promise<void> {
+    if (parent === undefined) return;
+    const found = await this.#dialect.readCheckpoint(state.key, parent.ns, parent.id);
+    if (found === undefined) throw new ThreadGoneError(state.threadId, LOST_ANCESTORS);
   }
 
   async #reserve(ids: number): Promise<void> {

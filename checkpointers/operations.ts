@@ -15,7 +15,6 @@ import { stringify, type Node, type Payload } from "./encoding/tree.ts";
 import type { Batch, CheckpointRow, WriteRow } from "./dialect.ts";
 import { wrapNames } from "./long-names.ts";
 import type { Manifest, ThreadState, Version } from "./thread-state.ts";
-import { ThreadGoneError } from "../src/errors.ts";
 import { keyOf } from "../src/ids.ts";
 
 /** How a payload's bytes are to be read. */
@@ -63,14 +62,11 @@ export abstract class Operation {
   #payloads: PayloadPiece[] = [];
   /** What the state knew when this was encoded. */
   #epoch: number;
-  /** The thread's row then. */
-  readonly #thread: number | undefined;
 
   constructor({ state, cells, loop, epoch }: Origin) {
     this.state = state;
     this.loop = loop;
     this.#epoch = epoch;
-    this.#thread = state.row?.id;
     this.#cells = cells;
     this.promise = new Promise<void>((resolve, reject) => {
       this.resolve = resolve;
@@ -78,8 +74,8 @@ export abstract class Operation {
     });
   }
 
-  /** What it stores is not all: delta channels are rebuilt from the checkpoints before it. */
-  readonly leansOnAncestors: boolean = false;
+  /** The checkpoint without which it would lack something: delta channels are rebuilt from it. */
+  readonly parent: Pick<CheckpointRow, "ns" | "id"> | undefined;
   /** Versions that it will store: how many ids it draws. */
   abstract readonly versionCount: number;
   protected abstract pieces(): Piece[];
@@ -91,19 +87,9 @@ export abstract class Operation {
     return this.state.row !== undefined && this.#epoch === this.state.epoch;
   }
 
-  /**
-   * Builds it whole if what it was encoded against has been forgotten since.
-   * @throws {ThreadGoneError} its thread was deleted, and it leans on what was in it
-   */
+  /** Builds it whole if what it was encoded against has been forgotten since. */
   renew(): void {
     if (this.#epoch === this.state.epoch) return;
-    if (
-      this.leansOnAncestors &&
-      this.#thread !== undefined &&
-      this.#thread !== this.state.row?.id
-    ) {
-      throw new ThreadGoneError(this.state.threadId, LOST_ANCESTORS);
-    }
     this.#epoch = this.state.epoch;
     this.prepare(true);
   }
@@ -182,7 +168,7 @@ export interface NewVersion {
 }
 
 export class PutOperation extends Operation {
-  override readonly leansOnAncestors: boolean;
+  override readonly parent: Pick<CheckpointRow, "ns" | "id"> | undefined;
   readonly manifest: Manifest;
   /** As it was found when the checkpoint was put; used until it must be built whole. */
   readonly #changed: readonly NewVersion[];
@@ -204,7 +190,8 @@ export class PutOperation extends Operation {
     },
   ) {
     super(origin);
-    this.leansOnAncestors = checkpoint.leansOnAncestors;
+    const { ns, parent } = checkpoint.row;
+    this.parent = checkpoint.leansOnAncestors && parent !== null ? { ns, id: parent } : undefined;
     this.manifest = checkpoint.manifest;
     this.#changed = checkpoint.changed;
     this.#row = checkpoint.row;

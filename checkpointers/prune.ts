@@ -18,8 +18,9 @@ import type { PrunePolicy, PruneResult } from "../src/store.ts";
 import type { CheckpointRow, Removal, ThreadOutline } from "./dialect.ts";
 import { parseCell } from "./encoding/cells.ts";
 import { findReferences } from "./encoding/payloads.ts";
-import type { Node } from "./encoding/tree.ts";
+import { TAG, tagged, type Node } from "./encoding/tree.ts";
 import { decodeHeader } from "./header.ts";
+import { unwrapNames } from "./long-names.ts";
 import type { SaverParts } from "./parts.ts";
 import { threadIdOf } from "./threads.ts";
 
@@ -68,10 +69,9 @@ export async function pruneThreads(
     for (const group of Map.groupBy(candidates, ({ ns }) => ns).values()) {
       if (isTaskNamespace(group[0]?.ns ?? "")) continue;
       const newest = group.toSorted((a, b) => Buffer.compare(b.row.id, a.row.id));
-      const last = latestOnly === true ? 0 : (keepLast ?? 0);
+      const last = keepLast ?? 0;
       newest.forEach((candidate, position) => {
-        const young =
-          latestOnly !== true && since !== undefined && candidate.row.createdAt >= since;
+        const young = since !== undefined && candidate.row.createdAt >= since;
         if (position < last || young) kept.push(candidate);
       });
     }
@@ -148,7 +148,9 @@ async function removeFromThread(
     const outline = await dialect.outlineThread(thread);
     if (outline === undefined) return undefined;
     const candidates = await candidatesOf(parts, outline);
-    const kept = closure(candidates, keeps(candidates), outline, all);
+    const snapshots = await snapshotChannels(parts, thread, outline);
+    for (const channel of countedChannels(candidates)) snapshots.add(channel);
+    const kept = closure(candidates, keeps(candidates), outline, all, snapshots);
     const removal = await removalOf(parts, thread, outline, kept);
     const gone = outline.checkpoints.length - kept.size;
     const bytes = bytesOf(outline, removal, kept);
@@ -192,6 +194,23 @@ async function candidatesOf(
   return candidates;
 }
 
+/** Channels of which a snapshot is stored: their later values are rebuilt from it and from writes. */
+async function snapshotChannels(
+  { dialect, cells }: SaverParts,
+  thread: number,
+  outline: ThreadOutline,
+): Promise<Set<string>> {
+  const found = new Set<string>();
+  const keyframes = outline.versions.filter(({ base }) => base === null).map(({ id }) => id);
+  for (let from = 0; from < keyframes.length; from += PAGE) {
+    for (const row of await dialect.readVersions(thread, keyframes.slice(from, from + PAGE))) {
+      const tree = parseCell(await cells.open(row.data), "channel version") as Node;
+      if (tagged(unwrapNames(tree).content, TAG.snapshot)) found.add(text(row.channel));
+    }
+  }
+  return found;
+}
+
 /** All that stays: what was chosen, what always stays, and what these need. */
 function closure(
   candidates: readonly Candidate[],
@@ -199,29 +218,42 @@ function closure(
   outline: ThreadOutline,
   /** Nothing stays of itself: only what was chosen, and what that needs. */
   onlyChosen: boolean,
+  /** Channels that are delta channels for certain. */
+  snapshots: ReadonlySet<string>,
 ): Set<string> {
   const byPlace = new Map(candidates.map((candidate) => [candidate.place, candidate]));
   const kept = new Set<string>();
   const queue: Candidate[] = [...chosen];
   if (!onlyChosen) queue.push(...alwaysKept(candidates, outline));
-  const deltaChannels = deltaChannelsOf(candidates, outline);
+  const writtenAt = channelsWritten(outline);
   const storedIn = channelsByCheckpoint(candidates, outline);
   for (let candidate = queue.pop(); candidate !== undefined; candidate = queue.pop()) {
-    if (!kept.has(candidate.place)) kept.add(candidate.place);
-    // Invariant R1: delta channels are rebuilt from the ancestors down to a stored value.
-    const missing = new Set(
-      candidate.valueless.filter((channel) => deltaChannels.get(candidate.ns)?.has(channel)),
-    );
-    for (
-      let at = candidate.parent;
-      at !== undefined && missing.size > 0;
-      at = byPlace.get(at)?.parent
-    ) {
-      if (!byPlace.has(at)) break;
-      kept.add(at);
-      for (const channel of storedIn.get(at) ?? []) missing.delete(channel);
+    if (kept.has(candidate.place)) continue;
+    kept.add(candidate.place);
+    // Invariant R1: delta channels are rebuilt from the ancestors down to a stored value; these stay,
+    // and so does what they are rebuilt from themselves.
+    for (const channel of candidate.valueless) {
+      if (channel.startsWith("__") || channel.startsWith("branch:")) continue;
+      queue.push(...rebuiltFrom(candidate, channel));
     }
   }
+
+  /** The ancestors from which a channel's value is rebuilt; none if it just has no value. */
+  function rebuiltFrom(candidate: Candidate, channel: string): Candidate[] {
+    const line: Candidate[] = [];
+    let needed = snapshots.has(channel) ? 0 : -1;
+    for (let at = candidate.parent; at !== undefined;) {
+      const ancestor = byPlace.get(at);
+      if (ancestor === undefined) break;
+      line.push(ancestor);
+      const isStored = storedIn.get(at)?.includes(channel) === true;
+      if (writtenAt.get(at)?.has(channel) === true) needed = line.length;
+      if (isStored) return needed < 0 ? [] : line;
+      at = ancestor.parent;
+    }
+    return line.slice(0, Math.max(needed, 0));
+  }
+
   // Invariant R2: the subgraphs of what stays, to any depth.
   const roots = new Set(
     [...kept].map((at) => byPlace.get(at)?.row.id).map((id) => text(id ?? new Uint8Array())),
@@ -260,29 +292,24 @@ function isTaskNamespace(ns: string): boolean {
   return ns.includes(":");
 }
 
-/**
- * The delta channels of each namespace. LangGraph counts them in the metadata of its own loops; where
- * only `updateState` wrote, every channel with writes but no value may be one.
- */
-function deltaChannelsOf(
-  candidates: readonly Candidate[],
-  outline: ThreadOutline,
-): ReadonlyMap<string, ReadonlySet<string>> {
+/** Delta channels by LangGraph's own note of them: it counts their steps in a run's metadata. */
+function countedChannels(candidates: readonly Candidate[]): Set<string> {
+  const found = new Set<string>();
+  for (const { metadata } of candidates) {
+    for (const name of Object.keys(metadata?.counters_since_delta_snapshot ?? {})) {
+      found.add(text(keyOf(name)));
+    }
+  }
+  return found;
+}
+
+/** Which channels have writes on each checkpoint. */
+function channelsWritten(outline: ThreadOutline): Map<string, Set<string>> {
   const found = new Map<string, Set<string>>();
-  for (const [ns, group] of Map.groupBy(candidates, (candidate) => candidate.ns)) {
-    const counted = new Set<string>();
-    for (const { metadata } of group) {
-      for (const name of Object.keys(metadata?.counters_since_delta_snapshot ?? {}))
-        counted.add(text(keyOf(name)));
-    }
-    if (counted.size === 0 && !group.some(({ metadata }) => metadata?.source === "loop")) {
-      for (const write of outline.writes) {
-        const channel = text(write.channel);
-        if (text(write.ns) === ns && !channel.startsWith("__") && !channel.startsWith("branch:"))
-          counted.add(channel);
-      }
-    }
-    found.set(ns, counted);
+  for (const { ns, checkpoint, channel } of outline.writes) {
+    const at = place(ns, checkpoint);
+    const channels = found.get(at) ?? new Set();
+    found.set(at, channels.add(text(channel)));
   }
   return found;
 }

@@ -87,6 +87,8 @@ export class Connection {
       // Only where the file is still empty: lets a prune give space back.
       this.#db.exec("PRAGMA auto_vacuum = INCREMENTAL");
       this.#db.exec("PRAGMA journal_mode = WAL");
+      // What is deleted is overwritten, also where SQLite moves a row within the file.
+      this.#db.exec("PRAGMA secure_delete = ON");
       this.#db.exec(
         `PRAGMA synchronous = ${this.#options.synchronous === "full" ? "FULL" : "NORMAL"}`,
       );

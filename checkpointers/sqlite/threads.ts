@@ -130,18 +130,14 @@ export function findThreadsById(
   );
 }
 
-/** Deleted content is overwritten, not only unlinked; the file then shrinks where it can. */
+/** Deletes, and lets the file shrink where it can. */
 async function erase<T>(connection: Connection, work: () => T): Promise<T> {
-  await connection.read(() => connection.exec("PRAGMA secure_delete = ON"));
-  try {
-    return await connection.write(work);
-  } finally {
-    await connection.read(() => {
-      connection.exec("PRAGMA secure_delete = OFF");
-      connection.exec("PRAGMA incremental_vacuum");
-      connection.exec("PRAGMA wal_checkpoint(TRUNCATE)");
-    });
-  }
+  const result = await connection.write(work);
+  await connection.read(() => {
+    connection.exec("PRAGMA incremental_vacuum");
+    connection.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+  });
+  return result;
 }
 
 export function deleteThreadRows(connection: Connection, key: Uint8Array): Promise<void> {

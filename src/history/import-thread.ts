@@ -7,7 +7,7 @@
 
 import type { CheckpointPendingWrite, CheckpointTuple } from "@langchain/langgraph-checkpoint";
 import { NotFoundError } from "../errors.ts";
-import { requireTuple } from "./address.ts";
+import { configFor, requireTuple } from "./address.ts";
 import { outlineThread } from "./catalogue.ts";
 import type { Outline } from "./catalogue.ts";
 import { deltaWritesOf, mayFeedDeltaChannels } from "./delta-writes.ts";
@@ -37,11 +37,11 @@ export async function importThread(job: ThreadImport): Promise<void> {
   const target = new Map((await outlineThread(to, threadId)).map((each) => [keyOf(each), each]));
   refuseDiverged(threadId, source, target);
   const { checkpoints, writes, skipped } = count;
-  const copier = new Copier(job, source);
+  const copier = new Copier(job, source, target);
   try {
     for (const outline of parentsFirst(source)) {
       job.signal?.throwIfAborted();
-      await copier.copy(outline, target.get(keyOf(outline)));
+      await copier.copy(outline);
       job.report();
     }
   } catch (error) {
@@ -70,11 +70,13 @@ class Copier {
   readonly #job: ThreadImport;
   readonly #contested: ReadonlySet<string>;
   readonly #children: ReadonlyMap<string, readonly Outline[]>;
+  readonly #target: ReadonlyMap<string, Outline>;
   /** Begun for children still to come, at parents that may have writes of several of them. */
   readonly #loops = new Map<string, Loop>();
 
-  constructor(job: ThreadImport, source: readonly Outline[]) {
+  constructor(job: ThreadImport, source: readonly Outline[], target: ReadonlyMap<string, Outline>) {
     this.#job = job;
+    this.#target = target;
     this.#contested = contestedParents(source);
     this.#children = Map.groupBy(
       source.filter(({ parentId }) => parentId !== undefined),
@@ -82,8 +84,9 @@ class Copier {
     );
   }
 
-  async copy(outline: Outline, present: Outline | undefined): Promise<void> {
+  async copy(outline: Outline): Promise<void> {
     const { from, to, threadId, rewrite, count } = this.#job;
+    const present = this.#target.get(keyOf(outline));
     if (present !== undefined && hasAll(present.tasks, outline.tasks)) {
       count.skipped++;
       return;
@@ -116,15 +119,20 @@ class Copier {
    * plain superstep took all; a fork, an update or an input may have left some behind.
    */
   async #loopOf(outline: Outline, tuple: CheckpointTuple): Promise<Loop | undefined> {
-    const loop = this.#loops.get(keyOf(outline));
+    const { from, to, threadId } = this.#job;
+    const { namespace, parentId } = outline;
+    const begun = this.#loops.get(keyOf(outline));
     this.#loops.delete(keyOf(outline));
-    if (loop === undefined || tuple.parentConfig === undefined) return undefined;
-    const isContested = this.#contested.has(parentKeyOf(outline));
-    if (!isContested && tuple.metadata?.source === "loop") return undefined;
-    const parent = await this.#job.from.getTuple(tuple.parentConfig);
-    if (parent === undefined) return undefined;
-    const writes = await deltaWritesOf(this.#job.from, parent, tuple);
-    return writes && { ...loop, writes };
+    if (parentId === undefined) return undefined;
+    const parentKey = parentKeyOf(outline);
+    if (begun === undefined && !this.#target.has(parentKey)) return undefined;
+    if (!this.#contested.has(parentKey) && tuple.metadata?.source === "loop") return undefined;
+    const at = { threadId, namespace, checkpointId: parentId };
+    // Undefined where it was pruned in the source since an earlier import.
+    const parent = await from.getTuple(configFor(threadId, namespace, parentId));
+    const writes = parent && (await deltaWritesOf(from, parent, tuple));
+    if (writes === undefined) return undefined;
+    return { ...(begun ?? (await beginLoop(to, at))), writes };
   }
 }
 

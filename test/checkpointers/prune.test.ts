@@ -205,7 +205,7 @@ describe.each(PLACES)("a prune on %s", (_, newPlace) => {
       if (checkpoints > 0) prunes += 1;
     }
     expect(child.messages.at(-1)).toMatchObject({ type: "done" });
-    expect(prunes).toBeGreaterThan(1);
+    expect(prunes).toBeGreaterThan(0);
     await saver.prune("*", { keepLast: 2 });
     const tables = await readTables(place.url);
     expect(dangling(tables)).toEqual([]);

@@ -114,6 +114,20 @@ export function importSuite(
       expect(ran).toEqual(["b", "join"]);
     });
 
+    it("keeps the results of a task that had failed before", async () => {
+      const thread = newThread();
+      await researchGraph(from).invoke({ topic: "kelp" }, onThread(thread));
+      const failing = researchGraph(from, [], { isDown: true });
+      await expect(
+        failing.invoke(new Command({ resume: "yes" }), onThread(thread)),
+      ).rejects.toThrow("down");
+      await researchGraph(from).invoke(null, onThread(thread));
+      await importOne(thread);
+      const stored = await dump(from, thread);
+      expect(JSON.stringify(stored)).toContain("__error__");
+      expect(await dump(to, thread)).toEqual(stored);
+    });
+
     it("goes on, forks and is asked for its next turn, as the source would", async () => {
       const thread = newThread();
       const original = chainGraph(from);
@@ -189,8 +203,15 @@ export function importSuite(
         const branch = await fork(original, thread, { checkpointId, update });
         await original.invoke(null, branch.config);
       }
+      await importOne(thread);
       const copy = await fork(original, thread, { checkpointId });
       await original.invoke(null, copy.config);
+      const late = await fork(original, thread, { checkpointId, update: { log: ["late"] } });
+      await original.invoke(null, late.config);
+      // LangGraph's own travel copies the state, as a child that took none of its parent's writes.
+      for (const { checkpointId: id } of (await collect(history(original, thread))).slice(-3)) {
+        await original.invoke(null, { configurable: { thread_id: thread, checkpoint_id: id } });
+      }
       await importOne(thread);
       const values = async (graph: typeof original) =>
         (await collect(history(graph, thread))).map((point) => point.values);
