@@ -127,11 +127,14 @@ export class Branches {
   }
 
   /** What a child, put by this loop, consumed of its parent. */
-  consumed(config: RunnableConfig, parent: string): readonly number[] | null {
+  consumed(config: RunnableConfig, parent: string, source: string): readonly number[] | null {
     const start = this.#startsOf(config).get(parent);
     if (start === undefined) return null;
     const consumed = new Set(start.anew ? [...start.taskless].map(taskless) : start.found);
     if (start.own !== undefined) consumed.add(start.own);
+    // New input drops what tasks had done so far.
+    if (source === "input")
+      return [...consumed].map((branch) => (branch < 0 ? branch : taskless(branch)));
     return consumed.size === 1 && consumed.has(0) ? null : [...consumed].toSorted((a, b) => a - b);
   }
 

@@ -374,7 +374,9 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver implements Threa
         : checkpointPlace(target.ns, target.checkpointId);
     const parent = parentPlace === undefined ? EMPTY : state.manifest(parentPlace);
     const consumed =
-      parentPlace === undefined ? null : this.#branches.consumed(config, parentPlace);
+      parentPlace === undefined
+        ? null
+        : this.#branches.consumed(config, parentPlace, metadata?.source);
     const put = preparePut(this.#parts, state, parent, {
       target,
       config,

@@ -82,7 +82,11 @@ async function stored({ at }: Workload, turns: number): Promise<number> {
   const config = { configurable: { thread_id: "t" }, durability: "sync" } as const;
   for (let turn = 1; turn <= turns; turn += 1) await graph.invoke({ turn }, config);
   const count = (table: string): number =>
-    Number(saver.db.prepare(`SELECT sum(length(data)) AS n FROM holdfast_${table}`).get()?.["n"]);
+    (
+      saver.db.prepare(`SELECT sum(length(data)) AS n FROM holdfast_${table}`).get() as {
+        n: number;
+      }
+    ).n;
   const values = await graph.getState(config);
   expect(values.values.value).toEqual(at(turns));
   return count("channel_versions") + count("payloads") + count("pending_writes");

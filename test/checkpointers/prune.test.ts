@@ -133,7 +133,7 @@ describe.each(PLACES)("a prune on %s", (_, newPlace) => {
     const State = Annotation.Root({ a: delta(2), b: delta(3), c: delta(5) });
     const graph = new StateGraph(State)
       .addNode("node", ({ a }) => {
-        const n = String((a as string[]).length);
+        const n = String(a.length);
         return { a: [n], b: [n], c: [n] };
       })
       .addEdge(START, "node")

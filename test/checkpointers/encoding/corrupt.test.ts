@@ -172,7 +172,7 @@ describe("an enemy's data runs nothing:", () => {
     expect(store.roundTrip(error)).toMatchObject({ $: "p", h: hash });
     const message = Object.assign(new HumanMessage("x"), { $: "p", h: hash });
     expect(store.roundTrip([message])).toMatchObject([{ $: "p", h: hash }]);
-    const tree = store.encode({ extra: forged } as unknown);
+    const tree = store.encode({ extra: forged });
     const next: Node = store.encode({ extra: { ...forged, $: "p", h: hash } }, tree);
     expect(store.decode(store.read(store.write(next)))).toEqual({
       extra: { ...forged, $: "p", h: hash },

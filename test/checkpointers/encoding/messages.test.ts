@@ -78,7 +78,7 @@ describe("a message of LangChain's", () => {
     const next = new AIMessageChunk({
       content: "lo",
       tool_call_chunks: [rest],
-      usage_metadata: { input_tokens: 1, output_tokens: 2, total_tokens: 3 },
+      usage_metadata: { input_tokens: 1, output_tokens: 2, total_tokens: 3 } as never,
     });
     expectSame((roundTrip(first) as AIMessageChunk).concat(next), first.concat(next));
     expectSame(first.concat(roundTrip(next) as AIMessageChunk), first.concat(next));

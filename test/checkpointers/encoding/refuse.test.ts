@@ -108,7 +108,7 @@ describe("what cannot be stored is refused, by kind and place:", () => {
 });
 
 function ai(f: () => void): AIMessage {
-  return new AIMessage({ content: "x", additional_kwargs: { f } as Record<string, unknown> });
+  return new AIMessage({ content: "x", additional_kwargs: { f } });
 }
 
 describe("the `types` option", () => {

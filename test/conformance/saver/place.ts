@@ -2,7 +2,6 @@
 
 import {
   uuid6,
-  type ChannelVersions,
   type Checkpoint,
   type CheckpointMetadata,
   type CheckpointTuple,
@@ -61,7 +60,7 @@ export function checkpointOf(
     id: uuid6(clock),
     ts: new Date().toISOString(),
     channel_values: values,
-    channel_versions: entriesOf(versions) as ChannelVersions,
+    channel_versions: entriesOf(versions),
     versions_seen: {},
   };
 }

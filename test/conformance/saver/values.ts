@@ -256,7 +256,7 @@ export const MESSAGES: [name: string, make: () => BaseMessage][] = [
 
 /** LangChain's types know no usage for an untyped message. */
 function aiMessage(fields: object): AIMessage {
-  return new AIMessage(fields as never);
+  return new AIMessage(fields);
 }
 
 class Account {
