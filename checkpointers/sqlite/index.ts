@@ -59,7 +59,7 @@ export class SqliteSaver extends HoldfastSaver {
     path: string,
     options: SqliteSaverOptions & { serde?: SerializerProtocol } = {},
   ): SqliteSaver {
-    const where = `the SQLite database "${path}"`;
+    const where = `the SQLite database ${path}`;
     return new SqliteSaver(openDatabase(path), options.serde, { where, ...options });
   }
 }

@@ -40,7 +40,7 @@ export async function inspect(database: DatabaseUrl): Promise<Inspection> {
 
 async function inspectSqlite(path: string): Promise<Inspection> {
   const connection = new sqlite.Connection(sqlite.openDatabase(path), {
-    where: `the SQLite database "${path}"`,
+    where: `the SQLite database ${path}`,
     lockTimeout: PATIENCE,
     synchronous: "normal",
     clock: systemClock,

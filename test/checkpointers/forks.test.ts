@@ -23,8 +23,8 @@ const FIVE_MINUTES = 300_000;
 const SEED = 20_260_101;
 
 describe.each([
-  { name: "SQLite", cases: 320, open: openSqlite },
-  { name: "Postgres", cases: 80, open: async () => holdfastAt(await createDatabase()) },
+  { name: "SQLite", cases: 300, open: openSqlite },
+  { name: "Postgres", cases: 40, open: async () => holdfastAt(await createDatabase()) },
 ])("forks on $name", ({ cases, open }) => {
   let factory: SubjectFactory;
   beforeAll(async () => {
@@ -66,7 +66,7 @@ describe("the property test", () => {
     "catches a saver that %s",
     async (_, mutant) => {
       const { failure } = await check(mutantFactory(mutant), {
-        cases: 300,
+        cases: 120,
         seed: SEED,
         shrinkTime: 0,
         only: ({ graph }) => usesDelta(graph) === (mutant.shownBy === "delta"),
@@ -80,7 +80,7 @@ describe("the property test", () => {
     "finds no difference between the oracle and itself, slowed down at random",
     async () => {
       const { failure } = await check(slowOracle, {
-        cases: 60,
+        cases: 20,
         seed: SEED,
         shrinkTime: 30_000,
         only: ({ graph }) => !usesDelta(graph),

@@ -104,7 +104,7 @@ describe("a database that cannot be read", () => {
       ["migrate"],
     ]) {
       const { code, err } = await project.call([...words, "--db", "sqlite:junk.db"]);
-      expect(code).toBe(1);
+      expect(code, `${words.join(" ")}: ${err}`).toBe(1);
       expect(err).toMatch(/^error: .*junk\.db: .*not a database.*\n$/);
     }
     const folder = await project.call(["run", "plain", "--db", "sqlite:no/such/folder/a.db"]);
