@@ -35,6 +35,8 @@ export interface Candidate {
   parent: string | undefined;
   ns: string;
   metadata: CheckpointMetadata;
+  /** LangGraph before version 4 kept a checkpoint's `Send`s as writes of its parent. */
+  needsParent: boolean;
   /** Channels (their keys, as text) that have a version but no stored value. */
   valueless: readonly string[];
 }
@@ -186,6 +188,7 @@ async function candidatesOf(
       parent: row.parent === null ? undefined : place(row.ns, row.parent),
       ns: text(row.ns),
       metadata,
+      needsParent: checkpoint.v < 4,
       valueless: Object.keys(checkpoint.channel_versions)
         .map((name) => text(keyOf(name)))
         .filter((channel) => !stored.has(channel)),
@@ -230,6 +233,8 @@ function closure(
   for (let candidate = queue.pop(); candidate !== undefined; candidate = queue.pop()) {
     if (kept.has(candidate.place)) continue;
     kept.add(candidate.place);
+    const parent = candidate.parent === undefined ? undefined : byPlace.get(candidate.parent);
+    if (candidate.needsParent && parent !== undefined) queue.push(parent);
     // Invariant R1: delta channels are rebuilt from the ancestors down to a stored value; these stay,
     // and so does what they are rebuilt from themselves.
     for (const channel of candidate.valueless) {

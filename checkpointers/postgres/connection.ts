@@ -126,18 +126,23 @@ export class Connection {
       };
       client.on("error", onError);
       try {
-        await client.query("BEGIN");
-        const result = await work(async (text, values = []) => {
-          const { rows } = await client.query({ text, values: [...values], types: TYPES });
+        const send = async (text: string, values: readonly SqlValue[] = []): Promise<SqlRow[]> => {
+          const statement = { text, values: [...values], types: TYPES };
+          const timed = { ...statement, query_timeout: this.#attemptTimeout };
+          const { rows } = await client.query(timed);
           return rows as SqlRow[];
-        });
-        await client.query("COMMIT");
-        return result;
-      } catch (error) {
-        await client.query("ROLLBACK").catch((failure: Error) => {
-          broken = failure;
-        });
-        throw error;
+        };
+        try {
+          await send("BEGIN");
+          const result = await work(send);
+          await send("COMMIT");
+          return result;
+        } catch (error) {
+          // A dead wire would not answer to this either; without it the server rolls back by itself.
+          if (isTransient(error)) broken = error as Error;
+          else await send("ROLLBACK");
+          throw error;
+        }
       } finally {
         client.off("error", onError);
         client.release(broken ?? false);

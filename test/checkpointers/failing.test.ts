@@ -123,6 +123,29 @@ describe("a put that fails", () => {
   );
 });
 
+describe("after a failure", () => {
+  it("the very same config may be used again", async () => {
+    const { db, saver } = openFaulty();
+    const graph = chain(saver, 2);
+    const config = { ...syncRun("t"), metadata: { user: "ada" } };
+    await graph.invoke({ log: [] }, config);
+    const root = { configurable: { thread_id: "u", checkpoint_ns: "" } };
+    const uses: (() => Promise<unknown>)[] = [
+      () => graph.invoke({ log: ["again"] }, config),
+      () => graph.updateState(config, { log: ["updated"] }, "n2"),
+      () => putOne(saver, "u", { value: 1 }, root),
+    ];
+    for (const use of uses) {
+      db.onCommit = () => {
+        throw sqliteError(10, "disk I/O error");
+      };
+      await expect(use()).rejects.toThrow(/disk I\/O error/);
+      db.onCommit = () => undefined;
+      await use();
+    }
+  });
+});
+
 describe("a write that fails", () => {
   it("takes a checkpoint that consumed it along, where its value lives in writes only", async () => {
     const { db, saver } = openFaulty();

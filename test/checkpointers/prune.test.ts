@@ -1,7 +1,8 @@
-/** `prune`, `deleteForRuns` and `stats`: what goes, what stays, and that it is counted right. */
+/** `prune`: what goes, and what stays as it was. */
 
 import { readFileSync } from "node:fs";
 import type { RunnableConfig } from "@langchain/core/runnables";
+import { emptyCheckpoint, uuid6 } from "@langchain/langgraph-checkpoint";
 import { Annotation, Command, DeltaChannel, START, StateGraph } from "@langchain/langgraph";
 import { describe, expect, it } from "vitest";
 import type { HoldfastSaver } from "../../checkpointers/saver.ts";
@@ -190,6 +191,26 @@ describe.each(PLACES)("a prune on %s", (_, newPlace) => {
     });
   });
 
+  it("leaves the pending sends of a checkpoint of LangGraph's earlier format", async () => {
+    const saver = (await newPlace()).open();
+    const parent = await putOne(saver, "t");
+    const sends = [{ lg_name: "Send", node: "search", args: { query: "kelp" } }];
+    await saver.putWrites(parent, [["__pregel_tasks", sends[0]]], "task");
+    // Before version 4, they were writes of the parent and nothing else.
+    const old = await saver.put(
+      parent,
+      { ...emptyCheckpoint(), v: 3, id: uuid6(1) },
+      { source: "loop", step: 1, parents: {} },
+      {},
+    );
+    const before = await saver.getTuple(old);
+    expect(before?.checkpoint.channel_values["__pregel_tasks"]).toMatchObject(sends);
+    await saver.prune(["t"], { latestOnly: true });
+    expect((await saver.getTuple(old))?.checkpoint.channel_values).toEqual(
+      before?.checkpoint.channel_values,
+    );
+  });
+
   it("by one process while another writes leaves nothing dangling", async () => {
     const place = await newPlace();
     const saver = place.open();
@@ -234,74 +255,6 @@ describe.each(PLACES)("a prune on %s", (_, newPlace) => {
     const tables = await readTables(place.url);
     expect(dangling(tables)).toEqual([]);
     expect(unreachable(tables)).toEqual([]);
-  });
-});
-
-describe.each(PLACES)("deleteForRuns on %s", (_, newPlace) => {
-  it("removes what these runs wrote, by the id in metadata or config", async () => {
-    const place = await newPlace();
-    const saver = place.open();
-    const graph = chain(saver, 2);
-    const run = (config: RunnableConfig) =>
-      graph.invoke({ log: [] }, { ...syncRun("t"), ...config });
-    await run({});
-    await run({ metadata: { run_id: "by-metadata" } });
-    await run({ configurable: { thread_id: "t", run_id: "by-configurable" } });
-    await run({ metadata: { run_id: "last" } });
-    expect(await saver.deleteForRuns(["nobody's"])).toMatchObject({ checkpoints: 0 });
-    expect(await saver.deleteForRuns(["by-metadata"])).toMatchObject({ checkpoints: 4, kept: 12 });
-    expect(await saver.deleteForRuns(["by-configurable", "last"])).toMatchObject({
-      checkpoints: 8,
-      kept: 4,
-    });
-    // Back to what was before.
-    expect((await graph.getState(onThread("t"))).values).toEqual({ log: wholeLog(2) });
-    const tables = await readTables(place.url);
-    expect(dangling(tables)).toEqual([]);
-    expect(unreachable(tables)).toEqual([]);
-    expect((await run({})).log).toEqual([...wholeLog(2), ...wholeLog(2)]);
-  });
-
-  it("keeps of a run what a later one's delta channels are made of", async () => {
-    const saver = (await newPlace()).open();
-    const graph = deltaChain(saver, 2);
-    for (const run_id of ["one", "two"])
-      await graph.invoke({ log: [run_id] }, { ...syncRun("t"), metadata: { run_id } });
-    const before = await graph.getState(onThread("t"));
-    await saver.deleteForRuns(["one"]);
-    expect(await graph.getState(onThread("t"))).toEqual(before);
-  });
-});
-
-describe.each(PLACES)("stats on %s", (_, newPlace) => {
-  it("add up: of threads to the whole, and with what a prune says", async () => {
-    const place = await newPlace();
-    const saver = place.open();
-    for (const thread of ["t", "u"])
-      await chain(saver, 6).invoke(
-        { log: [`gr\u{fc}\u{df}e `.repeat(300)] },
-        { ...syncRun(thread), metadata: { city: "K\u{f6}ln \u{1f30a}" } },
-      );
-    const whole = await saver.stats();
-    const [t, u] = [await saver.stats("t"), await saver.stats("u")];
-    expect(whole.threads).toBe(2);
-    expect(whole.bytes).toBe(t.bytes + u.bytes);
-    expect(whole.checkpoints).toBe(t.checkpoints + u.checkpoints);
-    expect(t.bytes).toBe(
-      t.checkpointBytes +
-        t.pendingWriteBytes +
-        t.payloads.bytes +
-        t.channels.reduce((sum, { bytes }) => sum + bytes, 0),
-    );
-    const tables = await readTables(place.url);
-    expect(t.pendingWrites + u.pendingWrites).toBe(tables.writes.length);
-    expect(whole.payloads.bytes).toBe(
-      tables.payloads.reduce((sum, { data }) => sum + data.length, 0),
-    );
-
-    const { bytes } = await saver.prune(["t"], { keepLast: 2 });
-    expect(t.bytes - (await saver.stats("t")).bytes).toBe(bytes);
-    await expect(saver.stats("none")).rejects.toMatchObject({ code: "NOT_FOUND" });
   });
 });
 

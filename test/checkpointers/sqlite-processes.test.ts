@@ -137,7 +137,9 @@ describe("a writer that is killed", () => {
         expect(next).toEqual([]);
         expect(log).toEqual(strandsLog(length));
         expect(kills).toBeGreaterThan(3);
-        console.log(`${kills} kills, ${siblings} of them beside finished siblings`);
+        console.log(
+          `${kills} kills; ${siblings} results were found beside checkpoints that lacked them`,
+        );
         return;
       }
     },
