@@ -50,6 +50,11 @@ export class GroupCommit {
     return operation.promise;
   }
 
+  /** A loop begins (again): what an earlier one with the same config lost is not its business. */
+  begin(loop: object): void {
+    this.#failures.delete(loop);
+  }
+
   /** Settles when all that is queued now is durable, or failed. */
   async drain(): Promise<void> {
     // Operations settle in the order in which they were queued.

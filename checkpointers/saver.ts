@@ -164,6 +164,7 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver implements Threa
   override async getTuple(config: RunnableConfig): Promise<CheckpointTuple | undefined> {
     if (config.configurable?.["thread_id"] === undefined) return undefined;
     const target = readTarget(config, "get a checkpoint");
+    this.#commits.begin(loopOf(config));
     const state = this.#parts.states.of(target.threadId);
     await this.#settled(state);
     const id = target.checkpointId === undefined ? undefined : keyOf(target.checkpointId);
