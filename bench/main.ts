@@ -9,6 +9,8 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { durable } from "./durable.ts";
+import { effects } from "./effects.ts";
 import { files } from "./files.ts";
 import { growth } from "./growth.ts";
 import { history } from "./history.ts";
@@ -26,7 +28,18 @@ import { markdown } from "./support/report.ts";
 import { throughput } from "./throughput.ts";
 import { turn } from "./turn.ts";
 
-const CLAIMS: readonly Claim[] = [storage, turn, state, history, throughput, growth, files, memory];
+const CLAIMS: readonly Claim[] = [
+  storage,
+  turn,
+  state,
+  history,
+  throughput,
+  growth,
+  files,
+  memory,
+  durable,
+  effects,
+];
 const DIALECTS: readonly Dialect[] = ["sqlite", "postgres"];
 
 const USAGE = `npm run bench -- [options]

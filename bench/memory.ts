@@ -6,11 +6,14 @@ import type { Claim, Row } from "./support/claim.ts";
 import { bytes } from "./support/format.ts";
 import type { Lab } from "./support/lab.ts";
 import type { StoredPlace } from "./support/place.ts";
+import { median } from "./support/stats.ts";
 import { CHECKPOINTS_PER_TURN } from "./workloads/chat.ts";
 import { DOCUMENT_BYTES } from "./workloads/document.ts";
 
 /** Flat, but for the noise of a heap of a few megabytes. */
 const FLAT = atMost(1.2, "x");
+/** V8 keeps or drops half a megabyte of compiled code as it likes. */
+const SAMPLES = 5;
 
 export const memory: Claim = {
   name: "memory",
@@ -44,8 +47,14 @@ interface Comparison {
 async function compare(lab: Lab, { short, long, thread, through }: Comparison): Promise<Row> {
   const few = lab.half * CHECKPOINTS_PER_TURN;
   const many = lab.turns * CHECKPOINTS_PER_TURN;
-  const low = await lab.run("listingMemory", { place: short, thread, through, states: few });
-  const high = await lab.run("listingMemory", { place: long, thread, through, states: many });
+  const peak = async (place: StoredPlace, states: number): Promise<number> => {
+    const peaks: number[] = [];
+    for (let index = 0; index < SAMPLES; index++)
+      peaks.push(await lab.run("listingMemory", { place, thread, through, states }));
+    return median(peaks);
+  };
+  const low = await peak(short, few);
+  const high = await peak(long, many);
   const figures = `${bytes(low)} with ${few} states, ${bytes(high)} with ${many}`;
   const claim = `peak memory of ${through}, ${many} states against ${few}`;
   if (thread === "document") {

@@ -4,6 +4,8 @@ import { buildChat } from "./build-chat.ts";
 import { buildDocument } from "./build-document.ts";
 import { buildFiles } from "./build-files.ts";
 import { coldConnection, coldHistory, coldState } from "./cold.ts";
+import { durableNodes } from "./durable-nodes.ts";
+import { effectCommits } from "./effect-commits.ts";
 import { listingMemory } from "./listing-memory.ts";
 import { throughput } from "./throughput.ts";
 
@@ -14,6 +16,8 @@ export const jobs = {
   coldConnection,
   coldHistory,
   coldState,
+  durableNodes,
+  effectCommits,
   listingMemory,
   throughput,
 };

@@ -1,6 +1,12 @@
 /** A chain of small nodes: the time of a step is LangGraph's and the saver's, not the state's. */
 
-import { Annotation, END, START, StateGraph } from "@langchain/langgraph";
+import {
+  Annotation,
+  END,
+  START,
+  StateGraph,
+  type LangGraphRunnableConfig,
+} from "@langchain/langgraph";
 import type { BaseCheckpointSaver } from "@langchain/langgraph-checkpoint";
 
 export const CHAIN_NODES = 20;
@@ -10,11 +16,19 @@ const ChainState = Annotation.Root({
   note: Annotation<string>(),
 });
 
-export function chainGraph(saver: BaseCheckpointSaver) {
-  const nodes = Array.from({ length: CHAIN_NODES }, (_, at) => [
+type Node = (
+  state: typeof ChainState.State,
+  config: LangGraphRunnableConfig,
+) => Partial<typeof ChainState.State> | Promise<Partial<typeof ChainState.State>>;
+
+export function chainGraph(
+  saver: BaseCheckpointSaver,
+  wrap: (node: Node) => Node = (node) => node,
+) {
+  const nodes = Array.from({ length: CHAIN_NODES }, (_, at): [string, Node] => [
     `node${at}`,
-    (state: typeof ChainState.State) => ({ step: state.step + 1, note: `passed node ${at}` }),
-  ]) as [string, (state: typeof ChainState.State) => Partial<typeof ChainState.State>][];
+    wrap((state) => ({ step: state.step + 1, note: `passed node ${at}` })),
+  ]);
   const builder = new StateGraph(ChainState).addSequence(nodes);
   return builder
     .addEdge(START, "node0")

@@ -39,12 +39,26 @@ export async function chatTurn(graph: ChatGraph, turn: number): Promise<void> {
   await graph.invoke(input, { ...THREAD, durability: "sync" });
 }
 
-/** Refuses a state that is not the thread's: a saver must not win by losing messages. */
-export function checkChatState(values: unknown, messages: number): void {
+/** What tells a state of the thread from the others: how many messages, and what the last one says. */
+export interface ChatEnd {
+  readonly messages: number;
+  readonly last: unknown;
+}
+
+export function chatEnd(values: unknown): ChatEnd {
   const found = (values as typeof MessagesAnnotation.State).messages ?? [];
-  const last = found.at(-1)?.content;
-  const ok = found.length === messages && (messages === 0 || last === messageText(messages - 1));
-  if (!ok) throw new Error(`Expected the state after ${messages} messages, got ${found.length}.`);
+  return { messages: found.length, last: found.at(-1)?.content };
+}
+
+/** Refuses a state that is not the thread's: a saver must not win by losing messages. */
+export function checkChatEnd(found: ChatEnd, messages: number): void {
+  const last = messages === 0 ? undefined : messageText(messages - 1);
+  if (found.messages !== messages || found.last !== last)
+    throw new Error(`Expected the state after ${messages} messages, got ${found.messages}.`);
+}
+
+export function checkChatState(values: unknown, messages: number): void {
+  checkChatEnd(chatEnd(values), messages);
 }
 
 /** How many messages the state holds that is `back` checkpoints older than the newest. */
