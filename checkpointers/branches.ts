@@ -5,18 +5,25 @@
  * Each leaves its writes there and then a child checkpoint; LangGraph's contract does not say whose
  * are whose, and a `DeltaChannel` that is read through a fork needs to know. So writes carry a branch:
  *
- *   0      the main flow: writes on a checkpoint by the loop that made it, or by one that resumed it
- *   else   a number of its own for each loop that came later; later loops have larger numbers
+ *   0      the main flow: writes on a checkpoint by the loop that made it
+ *   else   a number of its own for what each later loop's tasks wrote, and one for what no task of it
+ *          wrote (input and resume values); later loops have larger numbers
+ *   CLOSED and above: writes that are no task's result, so that whoever goes on from the checkpoint
+ *          does not go on from them: those of `updateState`, and those that an "exit" invocation
+ *          stores at its end in the name of all its supersteps
  *
  * and each child remembers the branches of its parent that it consumed (null stands for branch 0; of
- * a branch that is noted as -1 - n it took only what no task wrote: input and resume values).
+ * a branch that is noted as -1 - n it took only what no task wrote).
  * A loop is recognised by an object that LangGraph hands along with every call of it: its config's
- * metadata, or for `updateState` the config itself.
+ * metadata. `updateState` usually has none; it is what puts on a checkpoint that was read last without.
  */
 
-import { uuid5 } from "@langchain/langgraph-checkpoint";
+import { hash } from "node:crypto";
+import { TASKS, uuid5 } from "@langchain/langgraph-checkpoint";
+import type { Checkpoint, ChannelVersions } from "@langchain/langgraph-checkpoint";
 import type { RunnableConfig } from "@langchain/core/runnables";
 import type { Clock } from "../src/clock.ts";
+import { idOf, keyOf } from "../src/ids.ts";
 import type { FoundWrite } from "./dialect.ts";
 
 /** The task that LangGraph uses for writes that no task made: input, resume values. */
@@ -24,25 +31,79 @@ export const NULL_TASK_ID = "00000000-0000-0000-0000-000000000000";
 
 const NULL_TASK_KEY = Buffer.from(NULL_TASK_ID);
 
-/** Keys for a namespace of a thread, and for a checkpoint within a thread. */
-export function namespacePlace(threadId: string, ns: string): string {
-  return `${threadId.length}:${threadId}${ns}`;
-}
+/** Above all numbers made of the time until the year 2096. */
+const CLOSED = 4_000_000_000_000_000;
+
+/** Of the part of a task's id that an "exit" invocation replaces by the step. */
+const STEP_LENGTH = 8;
+
+/** Latest reads that are remembered for those who cannot be recognised. */
+const MAX_READS = 1_000;
+
+/** Keys for a checkpoint within a thread, and among all. */
 export function checkpointPlace(ns: string, checkpointId: string): string {
   return `${ns.length}:${ns}${checkpointId}`;
 }
+function placeOf(at: CheckpointAt): string {
+  return `${at.threadId.length}:${at.threadId}${checkpointPlace(at.ns, at.checkpointId)}`;
+}
 
+export interface CheckpointAt {
+  threadId: string;
+  ns: string;
+  checkpointId: string;
+}
+
+/** A checkpoint as it was read. */
+export interface ReadCheckpoint {
+  checkpoint: Checkpoint;
+  step: number;
+  writes: readonly FoundWrite[];
+}
+
+/** How a loop, or `updateState`, started from a checkpoint. */
 interface Start {
-  /** Branches whose writes the loop found there and goes on from. */
+  /** Branches of tasks' results that it found there. */
   found: ReadonlySet<number>;
-  /** The loop's own branch there, once it wrote. */
-  own: number | undefined;
-  /** It runs all tasks again, and takes of what it found only what no task wrote. */
-  anew: boolean;
-  /** Branches in which it found such writes. */
+  /** Branches in which it found writes of no task. */
   taskless: ReadonlySet<number>;
+  /** It runs all tasks again: what it found of tasks is not for it. */
+  anew: boolean;
+  isRun: boolean;
+  /** Channels of all that it found, and what of the checkpoint changes when tasks are taken for done. */
+  channels: readonly Uint8Array[];
+  marks: Marks | undefined;
+  /** Of an "exit" invocation: the step of its first superstep, if it goes on from the checkpoint. */
+  firstStep: number;
+  /** And what it found of tasks, by the part of their ids that stays; true if that superstep may use it. */
+  tails: ReadonlyMap<string, boolean>;
+  /** Its own branches there, once it wrote. */
+  own: number | undefined;
+  ownTaskless: number | undefined;
   /** Writes of `updateState` so far, by task: it uses one task id for several updates. */
   updates: Map<string, number>;
+}
+
+/**
+ * Whether it is the task for which `updateState` writes. Asked at every write, so LangGraph's `uuid5`,
+ * which takes its time, has the last word only where Node's hash begins in the same way.
+ */
+function isUpdateTask(taskId: string, checkpointId: string): boolean {
+  const name = Buffer.alloc(NAMESPACE_BYTES + UPDATE.length);
+  name.write(checkpointId.replaceAll("-", ""), "hex");
+  name.write(UPDATE, NAMESPACE_BYTES);
+  return (
+    taskId.startsWith(hash("sha1", name, "hex").slice(0, 8)) &&
+    taskId === updateTaskOf(checkpointId)
+  );
+}
+
+const UPDATE = "__interrupt__";
+const NAMESPACE_BYTES = 16;
+
+/** The task in whose name `updateState` writes on a checkpoint. */
+export function updateTaskOf(checkpointId: string): string {
+  return uuid5(UPDATE, checkpointId);
 }
 
 /** The object by which a loop is recognised: all its calls have the same one. */
@@ -53,8 +114,10 @@ export function loopOf(config: RunnableConfig): object {
 export class Branches {
   readonly #clock: Clock;
   readonly #starts = new WeakMap<object, Map<string, Start>>();
-  /** How the latest read of a namespace was asked for; `updateState` reads, then writes. */
-  readonly #lastRead = new Map<string, Start & { checkpoint: string }>();
+  /** The latest reads without a loop's object, by checkpoint: `updateState` reads, then writes. */
+  readonly #reads = new Map<string, Start>();
+  /** What the checkpoints that were read had consumed, by the configs of their parents. */
+  readonly #siblings = new WeakMap<object, { consumed: readonly number[] | null }>();
   #latest = 0;
 
   constructor(clock: Clock) {
@@ -64,78 +127,110 @@ export class Branches {
   /** A loop, or `updateState`, read this checkpoint to start from it. */
   read(
     config: RunnableConfig,
-    place: string,
-    checkpoint: string,
+    at: CheckpointAt,
+    { checkpoint, step, writes }: ReadCheckpoint,
     anew: boolean,
-    writes: readonly FoundWrite[],
   ): void {
-    const taskless = writes.filter(({ task }) => NULL_TASK_KEY.equals(task));
+    const open = writes.filter(({ branch }) => branch < CLOSED);
+    const [taskless, found] = [open.filter(isTaskless), open.filter((write) => !isTaskless(write))];
+    const isRun = isRunOf(config);
     const start: Start = {
-      found: new Set(writes.map((write) => write.branch)),
-      own: undefined,
+      found: new Set(found.map(({ branch }) => branch)),
+      taskless: new Set(taskless.map(({ branch }) => branch)),
       anew,
-      taskless: new Set(taskless.map((write) => write.branch)),
+      isRun,
+      channels: open.map(({ channel }) => channel),
+      marks: open.length === 0 ? undefined : marksOf(checkpoint),
+      firstStep: step + 1,
+      tails: isExit(config) ? tailsOf(writes, step + 1) : new Map(),
+      own: undefined,
+      ownTaskless: undefined,
       updates: new Map(),
     };
-    this.#startsOf(config).set(checkpoint, start);
-    this.#lastRead.delete(place);
-    this.#lastRead.set(place, { ...start, checkpoint });
-    if (this.#lastRead.size > 1_000) {
-      const [oldest] = this.#lastRead.keys();
-      if (oldest !== undefined) this.#lastRead.delete(oldest);
+    const place = placeOf(at);
+    this.#startsOf(config).set(place, start);
+    if (config.metadata !== undefined) return;
+    this.#reads.delete(place);
+    this.#reads.set(place, start);
+    if (this.#reads.size > MAX_READS) {
+      const [oldest] = this.#reads.keys();
+      if (oldest !== undefined) this.#reads.delete(oldest);
     }
   }
 
-  /** The branch, and the first index, for writes of a task on a checkpoint. */
+  /**
+   * A checkpoint was read that had consumed this. `updateState` makes a copy of it by putting what it
+   * read once more, with the very object that it was given for the parent's config.
+   */
+  readSibling(parentConfig: RunnableConfig, consumed: readonly number[] | null): void {
+    this.#siblings.set(parentConfig, { consumed });
+  }
+
+  /**
+   * The branch, and the first index, for writes of a task on a checkpoint; whether later ones replace
+   * earlier ones. Undefined where they are nobody's, and not to be stored.
+   */
   forWrites(
     config: RunnableConfig,
-    place: string,
-    checkpoint: string,
-    checkpointId: string,
+    at: CheckpointAt,
     taskId: string,
     count: number,
-  ): { branch: number; firstIndex: number } {
-    const starts = this.#startsOf(config);
-    let start = starts.get(checkpoint);
-    const isUpdate = taskId === uuid5("__interrupt__", checkpointId);
-    if (isUpdate && (start === undefined || start.own === undefined)) {
-      const last = this.#lastRead.get(place);
-      start = {
-        found: last?.found ?? new Set(),
-        own: this.#next(),
-        anew: last?.anew ?? false,
-        taskless: new Set(),
-        updates: new Map(),
-      };
-      starts.set(checkpoint, start);
+  ): { branch: number; firstIndex: number; replace?: boolean } | undefined {
+    const isUpdate = isUpdateTask(taskId, at.checkpointId);
+    const start = this.#startOf(config, at, isUpdate);
+    // The checkpoint's own loop, or nobody that is known.
+    if (start === undefined) return { branch: 0, firstIndex: 0 };
+    if (isUpdate) {
+      start.own ??= CLOSED + this.#next();
+      const firstIndex = start.updates.get(taskId) ?? 0;
+      start.updates.set(taskId, firstIndex + count);
+      return { branch: start.own, firstIndex };
     }
-    if (start === undefined) {
-      // Not a loop of LangGraph's: it goes on with what the latest read of the checkpoint found.
-      const last = this.#lastRead.get(place);
-      const found = last?.checkpoint === checkpoint ? last.found : undefined;
-      return { branch: found?.size ? Math.min(...found) : 0, firstIndex: 0 };
+    if (isExit(config) && isStepOfExit(taskId)) {
+      // LangGraph stores all that it found as its own, also what a fork or new input dropped.
+      const used = start.tails.get(tailOf(taskId));
+      if (used === false || (used === true && stepOf(taskId) !== start.firstStep)) return undefined;
+      start.own ??= CLOSED + this.#next();
+      // What it found comes before what a task that ran again wrote under the same id.
+      return { branch: start.own, firstIndex: 0, replace: true };
     }
-    start.own ??= start.anew || start.found.size === 0 ? this.#next() : Math.min(...start.found);
-    if (taskId === NULL_TASK_ID && !start.anew && start.found.size > 0) {
-      // There the latest write counts, so it goes where the latest is.
-      return { branch: Math.max(...start.found), firstIndex: 0 };
+    if (taskId === NULL_TASK_ID) {
+      start.ownTaskless ??= this.#next();
+      return { branch: start.ownTaskless, firstIndex: 0 };
     }
-    if (!isUpdate) return { branch: start.own, firstIndex: 0 };
-    const firstIndex = start.updates.get(taskId) ?? 0;
-    start.updates.set(taskId, firstIndex + count);
-    return { branch: start.own, firstIndex };
+    const isLoop = start.isRun || config.metadata !== undefined;
+    start.own ??= isLoop ? this.#next() : 0;
+    return { branch: start.own, firstIndex: 0 };
   }
 
   /** What a child, put by this loop, consumed of its parent. */
-  consumed(config: RunnableConfig, parent: string, source: string): readonly number[] | null {
-    const start = this.#startsOf(config).get(parent);
+  consumed(
+    config: RunnableConfig,
+    parent: CheckpointAt,
+    child: { checkpoint: Checkpoint; source: string | undefined; newVersions: ChannelVersions },
+  ): readonly number[] | null {
+    const sibling = child.source === "fork" ? this.#siblings.get(config) : undefined;
+    if (sibling !== undefined) return sibling.consumed;
+    const start = this.#startOf(config, parent, false);
     if (start === undefined) return null;
-    const consumed = new Set(start.anew ? [...start.taskless].map(taskless) : start.found);
-    if (start.own !== undefined) consumed.add(start.own);
-    // New input drops what tasks had done so far.
-    if (source === "input")
-      return [...consumed].map((branch) => (branch < 0 ? branch : taskless(branch)));
+    const consumed = new Set(
+      child.source === "update" ? byUpdate(start, child) : byLoop(start, config, child.source),
+    );
     return consumed.size === 1 && consumed.has(0) ? null : [...consumed].toSorted((a, b) => a - b);
+  }
+
+  /** @param always also where the checkpoint was not read before */
+  #startOf(config: RunnableConfig, at: CheckpointAt, always: boolean): Start | undefined {
+    const place = placeOf(at);
+    const starts = this.#startsOf(config);
+    let start = starts.get(place);
+    if (start !== undefined) return start;
+    const read = config.metadata === undefined ? this.#reads.get(place) : undefined;
+    if (read !== undefined)
+      start = { ...read, own: undefined, ownTaskless: undefined, updates: new Map() };
+    else if (always) start = unread();
+    if (start !== undefined) starts.set(place, start);
+    return start;
   }
 
   #startsOf(config: RunnableConfig): Map<string, Start> {
@@ -155,6 +250,127 @@ export class Branches {
   }
 }
 
+function unread(): Start {
+  return {
+    found: new Set(),
+    taskless: new Set(),
+    anew: false,
+    isRun: false,
+    channels: [],
+    marks: undefined,
+    firstStep: 0,
+    tails: new Map(),
+    own: undefined,
+    ownTaskless: undefined,
+    updates: new Map(),
+  };
+}
+
+/** What a superstep, an input or a fork of a loop took. */
+function byLoop(start: Start, config: RunnableConfig, source: string | undefined): number[] {
+  const own = start.own === undefined ? [] : [start.own];
+  // What it found is among what it stores itself.
+  if (isExit(config)) return own;
+  // Input and resume values of its own replace those that it found.
+  const inputs =
+    start.ownTaskless === undefined
+      ? start.isRun
+        ? [...start.taskless]
+        : []
+      : [start.ownTaskless];
+  const noted = inputs.map(taskless);
+  // New input drops what tasks had done so far.
+  if (source === "input") return noted;
+  return [...(start.anew ? [] : start.found), ...own, ...noted];
+}
+
+/** What `updateState` took. */
+function byUpdate(
+  start: Start,
+  child: { checkpoint: Checkpoint; newVersions: ChannelVersions },
+): number[] {
+  const own = [start.own, start.ownTaskless].filter((branch) => branch !== undefined);
+  const found = [...start.found, ...[...start.taskless].map(taskless)];
+  return hasTaken(start, own.length > 0, child) ? [...own, ...found] : own;
+}
+
+/**
+ * Whether an update goes on from what it found. That follows from how it read the checkpoint, but
+ * another may have read it since; so where the child itself tells, that counts.
+ */
+function hasTaken(
+  { anew, channels, found, marks }: Start,
+  wrote: boolean,
+  { checkpoint, newVersions }: { checkpoint: Checkpoint; newVersions: ChannelVersions },
+): boolean {
+  if (marks === undefined) return false;
+  const { seen, sends } = marksOf(checkpoint);
+  if (wrote) {
+    if (found.size > 0 && seen !== marks.seen) return true;
+    return !anew && (found.size === 0 || marks.sends > 0);
+  }
+  // As a node that wrote nothing, or to end it all, or just a copy.
+  if (anew) return channels.some((channel) => isNew(channel, newVersions));
+  return seen !== marks.seen || sends !== marks.sends;
+}
+
+/** Whether it is a channel of the state that has a new version. */
+function isNew(channel: Uint8Array, newVersions: ChannelVersions): boolean {
+  return Object.keys(newVersions ?? {}).some(
+    (name) => !name.startsWith("__pregel_") && Buffer.compare(keyOf(name), channel) === 0,
+  );
+}
+
+interface Marks {
+  /** What the nodes have seen: a node's task is done once it has seen what started it. */
+  seen: string;
+  /** How many tasks it sends: these leave no other trace. */
+  sends: number;
+}
+
+function marksOf({ versions_seen, channel_values }: Checkpoint): Marks {
+  const seen = Object.entries(versions_seen ?? {}).filter(([, of]) => Object.keys(of).length > 0);
+  const sends: unknown = channel_values?.[TASKS];
+  return { seen: JSON.stringify(seen), sends: Array.isArray(sends) ? sends.length : 0 };
+}
+
+/** Whether a loop stores nothing before its end; its config says so, as LangGraph reads it. */
+function isExit(config: RunnableConfig): boolean {
+  const { durability, checkpointDuring } = config as Record<string, unknown>;
+  if (durability !== undefined) return durability === "exit";
+  if (checkpointDuring !== undefined) return checkpointDuring === false;
+  return config.configurable?.["__pregel_durability"] === "exit";
+}
+
+/** At its end such a loop stores what tasks wrote under their ids with the step in front. */
+function isStepOfExit(taskId: string): boolean {
+  return /^0000[\d-]{4}-/.test(taskId);
+}
+
+function stepOf(taskId: string): number {
+  return Number.parseInt(taskId.slice(0, STEP_LENGTH).replace(/^0+(?=-)/, ""), 10);
+}
+
+function tailOf(taskId: string): string {
+  return taskId.slice(STEP_LENGTH);
+}
+
+function tailsOf(writes: readonly FoundWrite[], firstStep: number): Map<string, boolean> {
+  const tails = new Map<string, boolean>();
+  for (const write of writes) {
+    const task = idOf(write.task);
+    if (task === undefined || tailOf(task) === tailOf(NULL_TASK_ID)) continue;
+    const open = write.branch < CLOSED || (isStepOfExit(task) && stepOf(task) === firstStep);
+    tails.set(tailOf(task), open || tails.get(tailOf(task)) === true);
+  }
+  return tails;
+}
+
+/** Whether no task made it. */
+export function isTaskless(write: FoundWrite): boolean {
+  return NULL_TASK_KEY.equals(write.task);
+}
+
 /**
  * One write for each task and index: the first one stays (a task's result is never replaced), except
  * for special channels and for writes without a task, where the latest counts.
@@ -166,7 +382,7 @@ export function visibleWrites<W extends FoundWrite>(writes: readonly W[]): W[] {
     const same =
       last !== undefined && last.idx === write.idx && Buffer.compare(last.task, write.task) === 0;
     if (!same) visible.push(write);
-    else if (write.idx < 0 || NULL_TASK_KEY.equals(write.task)) visible[visible.length - 1] = write;
+    else if (write.idx < 0 || isTaskless(write)) visible[visible.length - 1] = write;
   }
   return visible;
 }
@@ -181,7 +397,7 @@ export function tookWrite(consumed: readonly number[] | null, write: FoundWrite)
   if (consumed === null) return write.branch === 0;
   return (
     consumed.includes(write.branch) ||
-    (NULL_TASK_KEY.equals(write.task) && consumed.includes(taskless(write.branch)))
+    (isTaskless(write) && consumed.includes(taskless(write.branch)))
   );
 }
 
@@ -192,6 +408,12 @@ export function tookWrite(consumed: readonly number[] | null, write: FoundWrite)
  */
 export function runsAnew(config: RunnableConfig): boolean {
   const configurable = config.configurable ?? {};
-  const isRun = config.recursionLimit !== undefined;
-  return isRun ? "checkpoint_id" in configurable : configurable["checkpoint_id"] !== undefined;
+  return isRunOf(config)
+    ? "checkpoint_id" in configurable
+    : configurable["checkpoint_id"] !== undefined;
+}
+
+/** Whether it is the config of a loop, rather than of `getState` or `updateState`. */
+export function isRunOf(config: RunnableConfig): boolean {
+  return config.recursionLimit !== undefined;
 }

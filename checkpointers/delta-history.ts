@@ -8,7 +8,7 @@
 
 import type { CheckpointPendingWrite, DeltaChannelHistory } from "@langchain/langgraph-checkpoint";
 import { idOf, keyOf } from "../src/ids.ts";
-import { tookWrite, visibleWrites } from "./branches.ts";
+import { NULL_TASK_ID, tookWrite, updateTaskOf, visibleWrites } from "./branches.ts";
 import type { Target } from "./config.ts";
 import type { Ancestor } from "./dialect.ts";
 import { Decoder } from "./encoding/decode.ts";
@@ -79,7 +79,8 @@ export async function deltaChannelHistory(
     const taken = (byCheckpoint.get(Buffer.from(id).toString("latin1")) ?? []).filter((write) =>
       tookWrite(consumed, write),
     );
-    const writes = decodeWrites(await readWrites(reader, cells, visibleWrites(taken)), decoder);
+    const loaded = await readWrites(reader, cells, visibleWrites(taken));
+    const writes = inOrder(decodeWrites(loaded, decoder), idOf(id) ?? "");
     for (const write of writes) {
       // The writes on the checkpoint that holds the value come after it, and count.
       const seed = seeds.get(write[1]);
@@ -92,4 +93,29 @@ export async function deltaChannelHistory(
     if (history !== undefined) history.seed = decoder.decode(reader.version(version).tree);
   }
   return result;
+}
+
+/**
+ * The order in which LangGraph applied the writes on one checkpoint: input, the tasks, `updateState`.
+ * At each of these an `Overwrite` discarded what came with it; since a replay discards what comes before
+ * one, it goes last.
+ */
+function inOrder(
+  writes: readonly CheckpointPendingWrite[],
+  checkpointId: string,
+): CheckpointPendingWrite[] {
+  if (writes.length < 2) return [...writes];
+  const updateTask = updateTaskOf(checkpointId);
+  const rank = ([task, , value]: CheckpointPendingWrite): number =>
+    (task === NULL_TASK_ID ? 0 : task === updateTask ? 4 : 2) + Number(isOverwrite(value));
+  return writes.toSorted((a, b) => rank(a) - rank(b));
+}
+
+/** As LangGraph tells it. */
+function isOverwrite(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  return (
+    "__overwrite__" in value ||
+    ("type" in value && value.type === "__overwrite__" && "value" in value)
+  );
 }

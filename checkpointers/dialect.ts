@@ -5,6 +5,14 @@
  */
 
 import type { Cell } from "./encoding/cells.ts";
+import type { ApprovalRows } from "./steps/approval-rows.ts";
+import type { LeaseRows } from "./steps/lease-rows.ts";
+import type { EffectRows } from "./steps/effect-rows.ts";
+import type { AttemptRows } from "./steps/attempts-rows.ts";
+import type { RunRows } from "./steps/runs-rows.ts";
+import type { StateRows } from "./steps/states-rows.ts";
+import type { StatusRows } from "./steps/status-rows.ts";
+import type { UsageRows } from "./steps/usage-rows.ts";
 
 export interface ThreadRow {
   /** Surrogate id; never used again after the thread is gone. */
@@ -18,6 +26,14 @@ export interface ThreadRow {
   hashKey: Uint8Array;
   /** The user's metadata of its runs. */
   metadata: Cell | null;
+}
+
+/** A thread as its first writer makes it. */
+export interface NewThread {
+  key: Uint8Array;
+  /** The whole id where the key does not tell it. */
+  name: Cell | null;
+  hashKey: Uint8Array;
 }
 
 export interface CheckpointRow {
@@ -70,8 +86,15 @@ export interface WriteRow {
 
 /** What one commit holds: rows of any number of threads. */
 export interface Batch {
-  /** Threads of the rows, each with the generation its writer knew, and what to update. */
-  threads: { id: number; generation: number; updatedAt: number; metadata: Cell | null }[];
+  /** Threads of the rows, each as its writer knew it, and what to update. */
+  threads: {
+    id: number;
+    generation: number;
+    /** The fencing token of the writer's lease; null for a writer without one. */
+    token: number | null;
+    updatedAt: number;
+    metadata: Cell | null;
+  }[];
   versions: VersionRow[];
   payloads: PayloadRow[];
   checkpoints: CheckpointRow[];
@@ -83,6 +106,14 @@ export interface FoundCheckpoint {
   thread: ThreadRow;
   checkpoint: CheckpointRow;
   writes: FoundWrite[];
+}
+
+/** The checkpoint with all that it consists of. */
+export interface WholeCheckpoint extends FoundCheckpoint {
+  /** Its versions, those that its writes build on, and all that these are deltas on. */
+  versions: Omit<VersionRow, "thread">[];
+  /** What these refer to, as far as their text tells it without a serde. */
+  payloads: Omit<PayloadRow, "thread">[];
 }
 
 export type FoundWrite = Pick<WriteRow, "task" | "idx" | "branch" | "channel" | "base" | "data">;
@@ -145,7 +176,7 @@ export interface ThreadOutline {
   payloads: { hash: string; bytes: number }[];
 }
 
-/** Rows that go, of one thread. The pending writes of a checkpoint go with it. */
+/** Rows that go, of one thread. The pending writes of a checkpoint, and attempts at its tasks, go with it. */
 export interface Removal {
   checkpoints: { ns: Uint8Array; id: Uint8Array }[];
   versions: number[];
@@ -163,33 +194,31 @@ export interface StatsRows {
   channels: { channel: Uint8Array; versions: number; keyframes: number; bytes: number }[];
 }
 
+/** What is found when the tables are looked at. */
+export interface SetUp {
+  /** Where tables of LangGraph's own saver are, in the same database. */
+  officialTables: string | undefined;
+}
+
 export const MAX_RESERVED = 65_536;
 
 export interface Dialect {
   /** Which database, without credentials, for messages. */
   readonly where: string;
-  /**
-   * Creates or migrates the tables, once; safe in many processes at the same time.
-   * @returns where tables of LangGraph's own saver are, in the same database
-   */
-  setup(): Promise<{ officialTables: string | undefined }>;
+  /** Creates or migrates the tables, once; safe in many processes at the same time. */
+  setup(): Promise<SetUp>;
   end(): Promise<void>;
 
   /** The first of so many version ids (at most {@link MAX_RESERVED}) that nobody else will get. */
   reserveVersions(count: number): Promise<number>;
 
   findThread(key: Uint8Array): Promise<ThreadRow | undefined>;
-  /** Finds or makes it. */
-  createThread(
-    key: Uint8Array,
-    name: Cell | null,
-    hashKey: Uint8Array,
-    now: number,
-  ): Promise<ThreadRow>;
+  /** Finds or makes each of them, at once. @returns their rows, in this order */
+  createThreads(threads: readonly NewThread[], now: number): Promise<ThreadRow[]>;
 
   /**
-   * Writes everything in one transaction; rows of a thread that is gone, or at another generation,
-   * are left out, and the others written.
+   * Writes everything in one transaction; rows of a thread that is gone, at another generation, or
+   * leased under another token, are left out, and the others written.
    * @returns the threads left out
    */
   commit(batch: Batch): Promise<ReadonlySet<number>>;
@@ -200,6 +229,16 @@ export interface Dialect {
     ns: Uint8Array,
     id: Uint8Array | undefined,
   ): Promise<FoundCheckpoint | undefined>;
+  /**
+   * The same and all that the checkpoint consists of in one round trip, where that saves some; also
+   * before `setup`.
+   * @returns undefined where it cannot be had so, or `setup` has something to do first
+   */
+  readAtOnce?(
+    thread: Uint8Array,
+    ns: Uint8Array,
+    id: Uint8Array | undefined,
+  ): Promise<(SetUp & { found: WholeCheckpoint | undefined }) | undefined>;
   /** These versions and all that they are deltas on. */
   readVersions(thread: number, ids: readonly number[]): Promise<Omit<VersionRow, "thread">[]>;
   /** Which of the thread's versions are of these channels. */
@@ -224,6 +263,7 @@ export interface Dialect {
   threadsById(
     ids: readonly number[],
   ): Promise<(ThreadRow & { key: Uint8Array; name: Cell | null })[]>;
+  /** With all that durable steps keep of it. */
   deleteThread(key: Uint8Array): Promise<void>;
   /** Copies all rows of a thread to a new one. @returns false if the target exists */
   copyThread(from: ThreadRow, key: Uint8Array, name: Cell | null, now: number): Promise<boolean>;
@@ -234,4 +274,16 @@ export interface Dialect {
   /** Threads with checkpoints of these runs. */
   threadsOfRuns(runIds: readonly Uint8Array[]): Promise<number[]>;
   stats(thread: number | undefined): Promise<StatsRows>;
+
+  readonly approvals: ApprovalRows;
+  readonly effects: EffectRows;
+  readonly leases: LeaseRows;
+  /** The database's time, or that of the clock which the saver was given. */
+  now(): Promise<number>;
+  /** What durable steps keep, a member for each part (steps/). */
+  readonly states: StateRows;
+  readonly attempts: AttemptRows;
+  readonly status: StatusRows;
+  readonly usage: UsageRows;
+  readonly runs: RunRows;
 }

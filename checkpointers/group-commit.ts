@@ -11,12 +11,16 @@
  *       that one bad member fails alone.
  *   G3  What builds on a failed operation of its thread is built whole, relying on nothing.
  *   G4  After an operation of a loop failed, all later ones of that loop fail: a checkpoint is never
- *       stored without the writes that went into it.
+ *       stored without the writes that went into it. A loop is what began with a read; who just puts
+ *       may put again.
+ *   G5  What a writer without the newest lease of its thread sends is refused by the statement that
+ *       would store it, and fails alone.
  */
 
-import { DatabaseUnavailableError, ThreadGoneError } from "../src/errors.ts";
+import { DatabaseUnavailableError, LeaseLostError, ThreadGoneError } from "../src/errors.ts";
 import type { Batch, Dialect } from "./dialect.ts";
 import { LOST_ANCESTORS, type Operation } from "./operations.ts";
+import type { ThreadState } from "./thread-state.ts";
 
 /** A statement's size has limits; what waits beyond this goes into the next commit. */
 const MAX_BATCH = 512;
@@ -26,16 +30,17 @@ const ID_BLOCK = 1_024;
 
 export class GroupCommit {
   readonly #dialect: Dialect;
-  /** Finds or makes the row of an operation's thread. */
-  readonly #bind: (operation: Operation) => Promise<void>;
+  /** Finds or makes the rows of threads. */
+  readonly #bind: (states: readonly ThreadState[]) => Promise<void>;
   #queue: Operation[] = [];
   #running = false;
-  readonly #failures = new WeakMap<object, { error: unknown }>();
+  /** Why a loop lost an operation, if it did. */
+  readonly #loops = new WeakMap<object, { failure?: { error: unknown } }>();
   #last: Promise<void> | undefined;
   #nextId = 0;
   #idsLeft = 0;
 
-  constructor(dialect: Dialect, bind: (operation: Operation) => Promise<void>) {
+  constructor(dialect: Dialect, bind: (states: readonly ThreadState[]) => Promise<void>) {
     this.#dialect = dialect;
     this.#bind = bind;
   }
@@ -52,7 +57,7 @@ export class GroupCommit {
 
   /** A loop begins (again): what an earlier one with the same config lost is not its business. */
   begin(loop: object): void {
-    this.#failures.delete(loop);
+    this.#loops.set(loop, {});
   }
 
   /** Settles when all that is queued now is durable, or failed. */
@@ -79,7 +84,15 @@ export class GroupCommit {
   }
 
   async #flush(queued: readonly Operation[]): Promise<void> {
-    const operations = queued.filter((operation) => !this.#failsWithItsLoop(operation));
+    const [operations, apart] = byToken(
+      queued.filter((operation) => !this.#failsWithItsLoop(operation)),
+    );
+    await this.#flushTogether(operations);
+    for (const operation of apart) await this.#store(operation, false);
+  }
+
+  async #flushTogether(operations: readonly Operation[]): Promise<void> {
+    if (operations.length === 0) return;
     try {
       const left = await this.#commit(operations);
       for (const operation of operations) {
@@ -99,13 +112,14 @@ export class GroupCommit {
 
   /** Invariant G4: fails an operation whose loop has lost an earlier one. */
   #failsWithItsLoop(operation: Operation): boolean {
-    const failure = this.#failures.get(operation.loop);
+    const failure = this.#loops.get(operation.loop)?.failure;
     if (failure !== undefined) this.#fail(operation, failure.error);
     return failure !== undefined;
   }
 
   #fail(operation: Operation, error: unknown): void {
-    this.#failures.set(operation.loop, { error });
+    const loop = this.#loops.get(operation.loop);
+    if (loop !== undefined) loop.failure ??= { error };
     operation.undo();
     operation.state.forget();
     operation.state.pending -= 1;
@@ -125,6 +139,7 @@ export class GroupCommit {
             `Thread "${state.threadId}" was deleted or pruned again and again while it was written to.`,
           );
         }
+        if (again) await this.#checkLease(operation);
         // Deleted, or thinned out by another process: the next attempt stores all it is made of.
         if (again) state.forget();
         again = (await this.#commit([operation])).size > 0;
@@ -139,8 +154,10 @@ export class GroupCommit {
   async #commit(operations: readonly Operation[]): Promise<ReadonlySet<Operation>> {
     // Each wait may let something else forget a thread or find another row of it: then once more.
     do {
+      const states = new Set(operations.map(({ state }) => state));
+      const unbound = [...states].filter(({ row }) => row === undefined);
+      if (unbound.length > 0) await this.#bind(unbound);
       for (const operation of operations) {
-        if (operation.state.row === undefined) await this.#bind(operation);
         if (!operation.isCurrent) await this.#checkAncestors(operation);
         operation.renew();
         if (operation.sealed !== undefined) await operation.sealed;
@@ -160,6 +177,13 @@ export class GroupCommit {
     return new Set(operations.filter((_, i) => left.has(threads[i] as number)));
   }
 
+  /** Invariant G5: nothing of a writer whose lease somebody else has, or had since, is stored. */
+  async #checkLease({ state, leaseToken }: Operation): Promise<void> {
+    if (leaseToken === undefined) return;
+    if ((await this.#dialect.leases.tokenOf(state.key)) === leaseToken) return;
+    throw new LeaseLostError(state.threadId, leaseToken);
+  }
+
   /** A run with delta channels cannot go on where what they are rebuilt from went. */
   async #checkAncestors({ state, parent }: Operation): Promise<void> {
     if (parent === undefined) return;
@@ -173,6 +197,19 @@ export class GroupCommit {
     this.#nextId = await this.#dialect.reserveVersions(count);
     this.#idsLeft = count;
   }
+}
+
+/** Those that may share a commit, and those of a thread that other ones of it write under another lease. */
+function byToken(operations: readonly Operation[]): [Operation[], Operation[]] {
+  const tokens = new Map<ThreadState, number | undefined>();
+  const together: Operation[] = [];
+  const apart: Operation[] = [];
+  for (const operation of operations) {
+    const { state, leaseToken } = operation;
+    if (!tokens.has(state)) tokens.set(state, leaseToken);
+    (tokens.get(state) === leaseToken ? together : apart).push(operation);
+  }
+  return [together, apart];
 }
 
 /**
@@ -189,29 +226,42 @@ function compact(batch: Batch): Batch {
       known.metadata = thread.metadata ?? known.metadata;
     }
   }
-  const writes = new Map<string, Batch["writes"][number]>();
-  for (const write of batch.writes) {
-    const place = [
-      write.thread,
-      write.idx,
-      write.branch,
-      ...[write.ns, write.checkpoint, write.task].map(hex),
-    ].join();
-    if (write.replace || !writes.has(place)) writes.set(place, write);
-  }
-  const checkpoints = new Map(
-    batch.checkpoints.map((row) => [[row.thread, hex(row.ns), hex(row.id)].join(), row]),
-  );
   return {
     ...batch,
     threads: [...threads.values()].toSorted((a, b) => a.id - b.id),
-    writes: [...writes.values()],
-    checkpoints: [...checkpoints.values()],
+    writes: compactWrites(batch.writes),
+    checkpoints: compactCheckpoints(batch.checkpoints),
   };
 }
 
-function hex(key: Uint8Array): string {
-  return Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString("hex");
+function compactWrites(rows: Batch["writes"]): Batch["writes"] {
+  if (rows.length < 2) return rows;
+  const writes = new Map<string, Batch["writes"][number]>();
+  let task: Uint8Array | undefined;
+  let prefix = "";
+  for (const row of rows) {
+    // The rows of one operation share one key object.
+    if (row.task !== task) {
+      task = row.task;
+      prefix = `${row.thread},${textOf(row.ns)},${textOf(row.checkpoint)},${textOf(task)}`;
+    }
+    const place = `${prefix},${row.idx},${row.branch}`;
+    if (row.replace || !writes.has(place)) writes.set(place, row);
+  }
+  return [...writes.values()];
+}
+
+function compactCheckpoints(rows: Batch["checkpoints"]): Batch["checkpoints"] {
+  if (rows.length < 2) return rows;
+  const checkpoints = new Map(
+    rows.map((row) => [`${row.thread},${textOf(row.ns)},${textOf(row.id)}`, row]),
+  );
+  return [...checkpoints.values()];
+}
+
+/** The bytes as a string of as many characters; its length before it, so that no two places are one. */
+function textOf(key: Uint8Array): string {
+  return `${key.length}:${Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString("latin1")}`;
 }
 
 function settle(operation: Operation): void {

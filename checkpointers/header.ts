@@ -59,31 +59,48 @@ export function encodeHeader(
     }
     return at;
   };
-  const point = (versions: ChannelVersions): Record<string, number> => {
-    const pointers: Record<string, number> = {};
-    for (const channel of Object.keys(versions))
-      setOwn(pointers, keyInTree(channel), position(versions[channel] as VersionId));
-    return pointers;
+  const point = (versions: ChannelVersions): string => {
+    let members = "";
+    for (const channel of Object.keys(versions)) {
+      if (members !== "") members += ",";
+      members += memberOf(channel) + String(position(versions[channel] as VersionId));
+    }
+    return `{${members}}`;
   };
   const c = point(checkpoint.channel_versions);
-  const s: HeaderForm["s"] = {};
+  let s = "";
   for (const node of Object.keys(checkpoint.versions_seen ?? {})) {
-    setOwn(s, keyInTree(node), point(checkpoint.versions_seen[node] ?? {}));
+    if (s !== "") s += ",";
+    s += memberOf(node) + point(checkpoint.versions_seen[node] ?? {});
   }
   const long: LongIds = {};
   if (isLongId(checkpoint.id)) long.id = checkpoint.id;
   if (ids.parent !== undefined && isLongId(ids.parent)) long.parent = ids.parent;
   if (isLongId(ids.ns)) long.ns = ids.ns;
-  const form: HeaderForm = {
+  const head: Pick<HeaderForm, "v" | "t" | "d"> = {
     v: checkpoint.v,
     t: checkpoint.ts,
     d: [...positions.keys()],
-    c,
-    s,
+  };
+  const tail: Pick<HeaderForm, "m" | "l"> = {
     m: encode(metadata, undefined, { channel: "metadata", payloads: undefined, types }),
     ...(Object.keys(long).length > 0 ? { l: long } : {}),
   };
-  return JSON.stringify(form);
+  return `${JSON.stringify(head).slice(0, -1)},"c":${c},"s":{${s}},${JSON.stringify(tail).slice(1)}`;
+}
+
+/** JSON of a member's key, and the colon, by channel or node: a graph has few of them. */
+const members = new Map<string, string>();
+const MAX_MEMBERS = 10_000;
+
+function memberOf(name: string): string {
+  let text = members.get(name);
+  if (text === undefined) {
+    text = `${JSON.stringify(keyInTree(name))}:`;
+    if (members.size === MAX_MEMBERS) members.clear();
+    members.set(name, text);
+  }
+  return text;
 }
 
 /** @throws {CorruptDataError} not a header */

@@ -11,12 +11,13 @@ import type { CheckpointListOptions, CheckpointTuple } from "@langchain/langgrap
 import type { RunnableConfig } from "@langchain/core/runnables";
 import { InvalidInputError, isHoldfastError } from "../src/errors.ts";
 import { idOf, keyOf } from "../src/ids.ts";
-import { visibleWrites } from "./branches.ts";
+import { isTaskless, visibleWrites } from "./branches.ts";
 import { readTarget } from "./config.ts";
-import type { CheckpointQuery, CheckpointRow, ThreadRow } from "./dialect.ts";
+import type { CheckpointQuery, CheckpointRow, FoundWrite, ThreadRow } from "./dialect.ts";
 import { parseCell } from "./encoding/cells.ts";
 import { Decoder } from "./encoding/decode.ts";
 import { PayloadBook } from "./encoding/payloads.ts";
+import { setOwn } from "./encoding/tree.ts";
 import { decodeHeader, type Header } from "./header.ts";
 import { buildCheckpoint, decodeWrites, readWrites } from "./loaded.ts";
 import { wholeId } from "./long-names.ts";
@@ -47,7 +48,7 @@ export async function* listTuples(
       const thread = threads.get(group.thread);
       // Deleted since its row was read.
       if (thread === undefined) continue;
-      let tuples: AsyncGenerator<CheckpointTuple>;
+      let tuples: Generator<CheckpointTuple>;
       try {
         tuples = await readGroup(parts, thread, group.rows, filter, decoder);
       } catch (error) {
@@ -56,7 +57,7 @@ export async function* listTuples(
         threads.delete(group.thread);
         continue pages;
       }
-      for await (const tuple of tuples) {
+      for (const tuple of tuples) {
         yield tuple;
         left -= 1;
         if (left <= 0) return;
@@ -150,6 +151,14 @@ function groupsOf(rows: readonly CheckpointRow[]): { thread: number; rows: Check
   return groups;
 }
 
+/**
+ * Whether LangGraph applies a write to the state before it shows it: then it is a reducer of the user's
+ * that gets the values, and may change them in place, so that no other state may share them.
+ */
+function isStateWrite(write: FoundWrite): boolean {
+  return isTaskless(write) && write.idx >= 0;
+}
+
 /** Reads all that the rows consist of, then gives it one by one. */
 async function readGroup(
   { dialect, cells, types }: SaverParts,
@@ -157,7 +166,7 @@ async function readGroup(
   rows: readonly CheckpointRow[],
   filter: readonly [string, unknown][],
   decoder: Decoder,
-): Promise<AsyncGenerator<CheckpointTuple>> {
+): Promise<Generator<CheckpointTuple>> {
   const wanted: { row: CheckpointRow; header: Header }[] = [];
   for (const row of rows) {
     const data = typeof row.header === "string" ? row.header : await cells.open(row.header);
@@ -188,24 +197,29 @@ async function readGroup(
   const pending = wanted.map(({ row }) =>
     visibleWrites(byCheckpoint.get(Buffer.from(row.id).toString("latin1")) ?? []),
   );
-  const loaded = (await readWrites(reader, cells, pending.flat())).values();
+  const loaded = await readWrites(reader, cells, pending.flat());
   reader.keepOnly(ids);
   return give();
 
-  async function* give(): AsyncGenerator<CheckpointTuple> {
+  function* give(): Generator<CheckpointTuple> {
+    let given = 0;
     for (const [position, { row, header }] of wanted.entries()) {
+      const end = given + (pending[position]?.length ?? 0);
       const ns = wholeId(row.ns, header.long.ns);
       const id = wholeId(row.id, header.long.id);
-      const manifest = row.manifest.map((version): [string, Version] => {
-        const found = versions.get(version) as Version;
-        return [found.channel, found];
-      });
+      const own = (pending[position] ?? []).some(isStateWrite) ? new Decoder(types) : decoder;
+      const values: Record<string, unknown> = {};
+      for (const version of row.manifest) {
+        const { channel, tree } = versions.get(version) as Version;
+        setOwn(values, channel, own.decodeNext(channel, tree));
+      }
       const tuple: CheckpointTuple = {
         config: { configurable: { thread_id: threadId, checkpoint_ns: ns, checkpoint_id: id } },
-        checkpoint: buildCheckpoint(header, id, manifest, decoder),
+        checkpoint: buildCheckpoint(header, id, values),
         metadata: header.metadata,
-        pendingWrites: decodeWrites([...loaded.take(pending[position]?.length ?? 0)], decoder),
+        pendingWrites: decodeWrites(loaded.slice(given, end), own),
       };
+      given = end;
       if (row.parent !== null) {
         const parent = wholeId(row.parent, header.long.parent);
         tuple.parentConfig = {

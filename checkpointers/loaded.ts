@@ -3,13 +3,12 @@
 import type { Checkpoint, CheckpointPendingWrite } from "@langchain/langgraph-checkpoint";
 import { idOf } from "../src/ids.ts";
 import type { FoundWrite } from "./dialect.ts";
-import { parseCell, type Cells } from "./encoding/cells.ts";
+import { cellText, parseCell, type Cells } from "./encoding/cells.ts";
 import type { Decoder } from "./encoding/decode.ts";
 import { findReferences } from "./encoding/payloads.ts";
-import { setOwn, type Node } from "./encoding/tree.ts";
+import type { Node } from "./encoding/tree.ts";
 import type { Header } from "./header.ts";
-import { unwrapNames } from "./long-names.ts";
-import type { Version } from "./thread-state.ts";
+import { isWrapped, unwrapNames, type Names } from "./long-names.ts";
 import type { VersionReader } from "./version-reader.ts";
 
 /** A pending write whose value is a tree. */
@@ -28,12 +27,19 @@ export async function readWrites(
   if (writes.length === 0) return [];
   const parsed = [];
   for (const write of writes) {
-    const data = typeof write.data === "string" ? write.data : await cells.open(write.data);
-    const { content, ...names } = unwrapNames(parseCell(data, "pending write") as Node);
-    const box: [Node] = [content];
+    const text = cellText(
+      typeof write.data === "string" ? write.data : await cells.open(write.data),
+    );
+    const data = parseCell(text, "pending write") as Node;
+    const names: Names & { content: Node } = isWrapped(text)
+      ? unwrapNames(data)
+      : { content: data };
+    const box: [Node] = [names.content];
     parsed.push({ write, names, box, references: findReferences(box) });
   }
-  await reader.fetchPayloads(parsed.flatMap(({ references }) => references));
+  await reader.fetchPayloads(
+    parsed.flatMap(({ references }) => references.map(({ hash }) => hash)),
+  );
   return parsed.map(({ write, names, box, references }) => {
     reader.resolve(references);
     return {
@@ -54,11 +60,8 @@ export function decodeWrites(
 export function buildCheckpoint(
   header: Header,
   id: string,
-  manifest: Iterable<readonly [string, Version]>,
-  decoder: Decoder,
+  values: Record<string, unknown>,
 ): Checkpoint {
-  const values: Record<string, unknown> = {};
-  for (const [channel, version] of manifest) setOwn(values, channel, decoder.decode(version.tree));
   const { v, ts, channel_versions, versions_seen } = header.checkpoint;
   return { v, id, ts, channel_values: values, channel_versions, versions_seen };
 }

@@ -16,9 +16,18 @@ export interface Names {
 
 /** The text of the row's data: the content itself where the names fit their columns. */
 export function wrapNames(content: string, names: Names): string {
+  if (!isLong(names.channel) && !isLong(names.task)) return content;
   const long = Object.entries(names).filter(([, name]) => isLongId(name as string));
-  if (long.length === 0) return content;
   return `{"$":"${WRAPPER}","n":${JSON.stringify(Object.fromEntries(long))},"v":${content}}`;
+}
+
+/** Whether the text of a row's data has names around its content. */
+export function isWrapped(text: string): boolean {
+  return text.startsWith(`{"$":"${WRAPPER}"`);
+}
+
+function isLong(name: string | undefined): boolean {
+  return name !== undefined && isLongId(name);
 }
 
 export function unwrapNames(data: Node): Names & { content: Node } {

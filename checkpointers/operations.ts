@@ -48,11 +48,14 @@ export interface Origin {
   loop: object;
   /** The state's epoch when that was read on which it builds. */
   epoch: number;
+  /** The fencing token of its writer's lease. */
+  leaseToken: number | undefined;
 }
 
 export abstract class Operation {
   readonly state: ThreadState;
   readonly loop: object;
+  readonly leaseToken: number | undefined;
   readonly #cells: Cells;
   readonly promise: Promise<void>;
   resolve!: () => void;
@@ -63,9 +66,10 @@ export abstract class Operation {
   /** What the state knew when this was encoded. */
   #epoch: number;
 
-  constructor({ state, cells, loop, epoch }: Origin) {
+  constructor({ state, cells, loop, epoch, leaseToken }: Origin) {
     this.state = state;
     this.loop = loop;
+    this.leaseToken = leaseToken;
     this.#epoch = epoch;
     this.#cells = cells;
     this.promise = new Promise<void>((resolve, reject) => {
@@ -145,6 +149,11 @@ function payloadContent({ value }: Payload): { text: Cell; kind: number } {
   return value.isWellFormed() && !value.includes("\0")
     ? { text: value, kind: PAYLOAD_TEXT }
     : { text: JSON.stringify(value), kind: PAYLOAD_JSON_TEXT };
+}
+
+/** Whether a payload row's data is its value as it is, as with most. */
+export function isPlainText(kind: number, data: Cell): data is string {
+  return kind === PAYLOAD_TEXT && typeof data === "string";
 }
 
 /** The value of a payload row. */
@@ -227,6 +236,7 @@ export class PutOperation extends Operation {
     batch.threads.push({
       id: thread,
       generation: this.state.row?.generation ?? 0,
+      token: this.leaseToken ?? null,
       updatedAt: this.#row.createdAt,
       metadata: this.#metadata?.cell ?? null,
     });
@@ -314,6 +324,7 @@ export class WritesOperation extends Operation {
   readonly #writes: readonly NewWrite[];
   readonly #place: Pick<WriteRow, "ns" | "checkpoint">;
   readonly #taskId: string;
+  readonly #task: Uint8Array;
   #stored: (Piece & NewWrite)[] = [];
 
   constructor(
@@ -326,6 +337,7 @@ export class WritesOperation extends Operation {
     this.#writes = writes;
     this.#place = place;
     this.#taskId = taskId;
+    this.#task = keyOf(taskId);
     this.prepare(false);
   }
 
@@ -359,6 +371,7 @@ export class WritesOperation extends Operation {
     batch.threads.push({
       id: thread,
       generation: this.state.row?.generation ?? 0,
+      token: this.leaseToken ?? null,
       updatedAt: 0,
       metadata: null,
     });
@@ -366,7 +379,7 @@ export class WritesOperation extends Operation {
       batch.writes.push({
         ...this.#place,
         thread,
-        task: keyOf(this.#taskId),
+        task: this.#task,
         idx,
         branch,
         channel: keyOf(channel),

@@ -14,12 +14,13 @@ import type {
 import type { Clock } from "../src/clock.ts";
 import { InvalidInputError } from "../src/errors.ts";
 import { keyOf } from "../src/ids.ts";
+import { leaseTokenOf } from "../src/step-store.ts";
 import { checkpointPlace, loopOf } from "./branches.ts";
 import type { Target } from "./config.ts";
 import { encode } from "./encoding/encode.ts";
 import { keyframe } from "./encoding/keyframe.ts";
 import { rebase } from "./encoding/rebase.ts";
-import type { Node } from "./encoding/tree.ts";
+import { TAG, tagged, type Node } from "./encoding/tree.ts";
 import { encodeHeader } from "./header.ts";
 import { PutOperation, type NewVersion } from "./operations.ts";
 import type { SaverParts } from "./parts.ts";
@@ -44,6 +45,7 @@ export interface PreparedPut {
   consumed: readonly number[] | null;
   leansOnAncestors: boolean;
   loop: object;
+  leaseToken: number | undefined;
   /** The state's epoch when the values were encoded. */
   epoch: number;
 }
@@ -92,6 +94,7 @@ export function preparePut(
     metadata: userMetadata(config),
     consumed,
     loop: loopOf(config),
+    leaseToken: leaseTokenOf(config),
     epoch: state.epoch,
     leansOnAncestors: metadata?.counters_since_delta_snapshot !== undefined,
   };
@@ -146,9 +149,11 @@ export function putOperation(
     changed.push({ version, base: before });
   }
   const { target } = put;
+  // At the end of an "exit" invocation that got no further, LangGraph puts again what it began with.
   const isNew = target.checkpointId !== put.checkpointId;
+  if (!isNew) keepSnapshots(parent, manifest);
   const operation = new PutOperation(
-    { state, cells, loop: put.loop, epoch },
+    { state, cells, loop: put.loop, epoch, leaseToken: put.leaseToken },
     {
       manifest,
       changed,
@@ -158,7 +163,7 @@ export function putOperation(
       row: {
         ns: keyOf(target.ns),
         id: keyOf(put.checkpointId),
-        // Put again on itself, as at the end of a run with durability "exit", it keeps its parent.
+        // Put again on itself, it keeps its parent.
         parent: isNew && target.checkpointId !== undefined ? keyOf(target.checkpointId) : null,
         consumed: isNew ? put.consumed : null,
         runId: put.runId === undefined ? null : keyOf(put.runId),
@@ -170,6 +175,17 @@ export function putOperation(
     state.remember(checkpointPlace(target.ns, put.checkpointId), manifest);
   }
   return operation;
+}
+
+/**
+ * The values of delta channels that are stored with a checkpoint: LangGraph leaves them out when it puts
+ * it again, and what they were made of is stored nowhere else.
+ */
+function keepSnapshots(before: Manifest, manifest: Map<string, Version>): void {
+  for (const [channel, version] of before) {
+    if (!manifest.has(channel) && tagged(version.tree, TAG.snapshot) !== undefined)
+      manifest.set(channel, version);
+  }
 }
 
 function checkCheckpoint(checkpoint: Checkpoint): void {

@@ -31,6 +31,8 @@ import type { RunnableConfig } from "@langchain/core/runnables";
 import { systemClock, type Clock } from "../src/clock.ts";
 import { InvalidInputError, ThreadGoneError } from "../src/errors.ts";
 import { isLongId, keyOf } from "../src/ids.ts";
+import { systemProcesses } from "../src/process.ts";
+import { leaseTokenOf, type StepStore } from "../src/step-store.ts";
 import type {
   ListThreadsOptions,
   PrunePolicy,
@@ -39,16 +41,9 @@ import type {
   ThreadStats,
   ThreadStore,
 } from "../src/store.ts";
-import {
-  Branches,
-  NULL_TASK_ID,
-  checkpointPlace,
-  loopOf,
-  namespacePlace,
-  runsAnew,
-} from "./branches.ts";
+import { Branches, NULL_TASK_ID, checkpointPlace, isRunOf, loopOf, runsAnew } from "./branches.ts";
 import { readTarget } from "./config.ts";
-import type { Dialect } from "./dialect.ts";
+import type { Dialect, SetUp, ThreadRow, WholeCheckpoint } from "./dialect.ts";
 import { Cells } from "./encoding/cells.ts";
 import { Decoder } from "./encoding/decode.ts";
 import { encode, type EncodeContext } from "./encoding/encode.ts";
@@ -64,6 +59,8 @@ import type { SaverParts } from "./parts.ts";
 import { LOST_ANCESTORS, WritesOperation, type NewWrite } from "./operations.ts";
 import { preparePut, putOperation, rebasePut, type PreparedPut } from "./put.ts";
 import { deleteForRuns, pruneThreads } from "./prune.ts";
+import { Steps } from "./steps/index.ts";
+import { Seen } from "./steps/seen.ts";
 import { ThreadStates, type Manifest, type ThreadState } from "./thread-state.ts";
 import { copyThread, listThreads, threadStats } from "./threads.ts";
 import { Loops, isOwnVersion } from "./versions.ts";
@@ -92,6 +89,8 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver implements Threa
   readonly #branches: Branches;
   readonly #loops = new Loops();
   readonly #onNotice: (message: string) => void;
+  readonly #seen = new Seen();
+  #steps: Steps | undefined;
   #setup: Promise<void> | undefined;
   #isSetUp = false;
 
@@ -106,14 +105,7 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver implements Threa
       clock,
     };
     this.#branches = new Branches(clock);
-    this.#commits = new GroupCommit(dialect, async ({ state }) => {
-      await this.setup();
-      const found = await dialect.findThread(state.key);
-      const name = await this.#nameOf(state);
-      state.bind(
-        found ?? (await dialect.createThread(state.key, name, state.newHashKey, clock.now())),
-      );
-    });
+    this.#commits = new GroupCommit(dialect, (states) => this.#bind(states));
     // oxlint-disable-next-line no-console -- the default for an option
     this.#onNotice = options.onNotice ?? ((message) => console.warn(message));
     const loops = this.#loops;
@@ -145,7 +137,10 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver implements Threa
   }
 
   async #setUpOnce(): Promise<void> {
-    const { officialTables } = await this.#parts.dialect.setup();
+    this.#noteSetUp(await this.#parts.dialect.setup());
+  }
+
+  #noteSetUp({ officialTables }: SetUp): void {
     if (officialTables !== undefined && !this.#isSetUp) {
       this.#onNotice(
         `holdfast: ${officialTables} holds tables of LangGraph's own saver. They are left ` +
@@ -155,9 +150,30 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver implements Threa
     this.#isSetUp = true;
   }
 
+  /** What durable steps keep in the saver's database: attempts, effects, breakers, limits and so on. */
+  get steps(): StepStore {
+    this.#steps ??= new Steps(
+      {
+        ...this.#parts,
+        seen: this.#seen,
+        ready: () => (this.#isSetUp ? Promise.resolve() : this.setup()),
+        settled: (threadId) => this.#calm(this.#parts.states.of(threadId)),
+        onNotice: (message) => this.#onNotice(message),
+      },
+      {
+        processes: systemProcesses,
+        makeThread: async (threadId) => {
+          await this.#bind([this.#parts.states.of(threadId)]);
+        },
+      },
+    );
+    return this.#steps;
+  }
+
   /** Waits for what is queued and closes the database. */
   async end(): Promise<void> {
     await this.#commits.drain();
+    await this.#steps?.close();
     await this.#parts.dialect.end();
   }
 
@@ -166,25 +182,32 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver implements Threa
     const target = readTarget(config, "get a checkpoint");
     this.#commits.begin(loopOf(config));
     const state = this.#parts.states.of(target.threadId);
-    await this.#settled(state);
     const id = target.checkpointId === undefined ? undefined : keyOf(target.checkpointId);
+    let whole = await this.#readAtOnce(state, keyOf(target.ns), id);
+    await this.#settled(state);
+    const decoder = new Decoder(this.#parts.types);
     const read = await whileItLasts(this.#parts.dialect, state, async () => {
-      const found = await this.#parts.dialect.readCheckpoint(state.key, keyOf(target.ns), id);
+      const found =
+        whole === undefined
+          ? await this.#parts.dialect.readCheckpoint(state.key, keyOf(target.ns), id)
+          : whole.found;
+      // What was read at once is good for one try.
+      whole = undefined;
       if (found === undefined) return undefined;
-      return { found, loaded: await loadCheckpoint(this.#parts, state, found, target.ns) };
+      return { found, loaded: await loadCheckpoint(this.#parts, state, found, target.ns, decoder) };
     });
+    this.#seen.read(target.threadId, target.ns);
     if (read === undefined) return undefined;
     const { found, loaded } = read;
     const { header, checkpointId } = loaded;
+    const checkpoint = buildCheckpoint(header, checkpointId, loaded.values);
+    const { threadId, ns } = target;
     this.#branches.read(
       config,
-      namespacePlace(target.threadId, target.ns),
-      checkpointPlace(target.ns, checkpointId),
+      { threadId, ns, checkpointId },
+      { checkpoint, step: header.metadata?.step ?? -1, writes: found.writes },
       runsAnew(config),
-      found.writes,
     );
-    const decoder = new Decoder(this.#parts.types);
-    const checkpoint = buildCheckpoint(header, checkpointId, loaded.manifest, decoder);
     const tuple: CheckpointTuple = {
       config: {
         configurable: {
@@ -206,6 +229,7 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver implements Threa
           checkpoint_id: parent,
         },
       };
+      this.#branches.readSibling(tuple.parentConfig, found.checkpoint.consumed);
       if (checkpoint.v < 4) await this.#migratePendingSends(checkpoint, tuple.parentConfig);
     }
     return tuple;
@@ -263,14 +287,14 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver implements Threa
     const manifest = state.manifest(place);
     const failed = writes.some(([channel]) => channel === "__error__");
     const node = nodeDue(manifest);
-    const { branch, firstIndex } = this.#branches.forWrites(
+    const slot = this.#branches.forWrites(
       config,
-      namespacePlace(target.threadId, target.ns),
-      place,
-      checkpointId,
+      { ...target, checkpointId },
       taskId,
       writes.length,
     );
+    if (slot === undefined) return Promise.resolve();
+    const { branch, firstIndex, replace = taskId === NULL_TASK_ID } = slot;
     const encoded: NewWrite[] = [];
     writes.forEach(([channel, value], position) => {
       const special = Object.hasOwn(WRITES_IDX_MAP, channel) ? WRITES_IDX_MAP[channel] : undefined;
@@ -284,12 +308,18 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver implements Threa
         idx: special ?? firstIndex + position,
         // A task has one error, interrupt or list of answers at a time, whichever loop it is in.
         branch: special === undefined ? branch : 0,
-        replace: special !== undefined || taskId === NULL_TASK_ID,
+        replace: special !== undefined || replace,
         base,
       });
     });
     const operation = new WritesOperation(
-      { state, cells: this.#parts.cells, loop: loopOf(config), epoch: state.epoch },
+      {
+        state,
+        cells: this.#parts.cells,
+        loop: loopOf(config),
+        epoch: state.epoch,
+        leaseToken: leaseTokenOf(config),
+      },
       { ns: keyOf(target.ns), checkpoint: keyOf(checkpointId) },
       taskId,
       encoded,
@@ -300,8 +330,10 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver implements Threa
   override async deleteThread(threadId: string): Promise<void> {
     await this.setup();
     await this.#commits.drain();
+    await this.#steps?.forget(threadId);
     await this.#parts.dialect.deleteThread(keyOf(threadId));
     this.#parts.states.drop(threadId);
+    this.#seen.drop(threadId);
   }
 
   /** One walk in the database, whatever the number of ancestors. */
@@ -309,11 +341,15 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver implements Threa
     config: RunnableConfig;
     channels: string[];
   }): Promise<Record<string, DeltaChannelHistory>> {
-    const target = readTarget(options.config, "read the history of delta channels");
+    const { config, channels } = options;
+    const target = readTarget(config, "read the history of delta channels");
+    // A loop that found no checkpoint, as that of a subgraph in a replay: it begins with nothing.
+    if (target.checkpointId === undefined && isRunOf(config))
+      return Object.fromEntries(channels.map((channel) => [channel, { writes: [] }]));
     const state = this.#parts.states.of(target.threadId);
     await this.#settled(state);
     return whileItLasts(this.#parts.dialect, state, () =>
-      deltaChannelHistory(this.#parts, state, target, options.channels),
+      deltaChannelHistory(this.#parts, state, target, channels),
     );
   }
 
@@ -347,10 +383,49 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver implements Threa
     await this.#commits.drain();
   }
 
+  /** Of a thread of which nothing is known, and of which nothing is queued meanwhile. */
+  async #readAtOnce(
+    state: ThreadState,
+    ns: Uint8Array,
+    id: Uint8Array | undefined,
+  ): Promise<{ found: WholeCheckpoint | undefined } | undefined> {
+    const { dialect } = this.#parts;
+    const isUnknown = (): boolean => state.row === undefined && state.pending === 0;
+    if (dialect.readAtOnce === undefined || !isUnknown()) return undefined;
+    const read = await dialect.readAtOnce(state.key, ns, id);
+    if (read !== undefined) this.#noteSetUp(read);
+    return isUnknown() ? read : undefined;
+  }
+
   /** Set up, and nothing of the thread queued. */
   async #settled(state: ThreadState): Promise<void> {
     if (!this.#isSetUp) await this.setup();
     while (state.pending > 0) await state.lastOperation?.catch(() => undefined);
+  }
+
+  /** Finds the rows of threads, or makes them. */
+  async #bind(states: readonly ThreadState[]): Promise<void> {
+    await this.setup();
+    const { dialect, clock } = this.#parts;
+    const threads = await Promise.all(
+      states.map(async (state) => ({
+        key: state.key,
+        name: await this.#nameOf(state),
+        hashKey: state.newHashKey,
+      })),
+    );
+    const rows = await dialect.createThreads(threads, clock.now());
+    states.forEach((state, i) => state.bind(rows[i] as ThreadRow));
+  }
+
+  /** Settled, and nothing more comes at once: LangGraph puts a checkpoint when the one before is durable. */
+  async #calm(state: ThreadState): Promise<void> {
+    do {
+      await this.#settled(state);
+      await new Promise<void>((resolve) => {
+        setImmediate(resolve);
+      });
+    } while (state.pending > 0);
   }
 
   async #nameOf(state: ThreadState): Promise<string | Uint8Array | null> {
@@ -374,10 +449,15 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver implements Threa
         ? undefined
         : checkpointPlace(target.ns, target.checkpointId);
     const parent = parentPlace === undefined ? EMPTY : state.manifest(parentPlace);
+    const { checkpointId: parentId } = target;
     const consumed =
-      parentPlace === undefined
+      parentId === undefined
         ? null
-        : this.#branches.consumed(config, parentPlace, metadata?.source);
+        : this.#branches.consumed(
+            config,
+            { ...target, checkpointId: parentId },
+            { checkpoint, source: metadata?.source, newVersions },
+          );
     const put = preparePut(this.#parts, state, parent, {
       target,
       config,
@@ -385,6 +465,14 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver implements Threa
       metadata,
       newVersions,
       consumed,
+    });
+    this.#seen.put({
+      threadId: target.threadId,
+      namespace: target.ns,
+      id: checkpoint.id,
+      parent: target.checkpointId,
+      source: metadata?.source,
+      createdAt: put.createdAt,
     });
     if (parent === undefined) return this.#putOnUnread(state, put);
     return this.#commits.add(putOperation(this.#parts, state, put, parent, state.epoch));
@@ -401,7 +489,7 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver implements Threa
         if (put.leansOnAncestors) throw new ThreadGoneError(state.threadId, LOST_ANCESTORS);
         return { manifest: EMPTY, epoch: state.epoch };
       }
-      return loadCheckpoint(this.#parts, state, { ...found, writes: [] }, ns);
+      return loadCheckpoint(this.#parts, state, { ...found, writes: [] }, ns, undefined);
     });
     const rebased = rebasePut(put, manifest);
     await this.#commits.add(putOperation(this.#parts, state, rebased, manifest, epoch));
@@ -415,10 +503,9 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver implements Threa
     } = tuple.config.configurable ?? {};
     this.#branches.read(
       config,
-      namespacePlace(threadId as string, ns as string),
-      checkpointPlace(ns as string, id as string),
+      { threadId: threadId as string, ns: ns as string, checkpointId: id as string },
+      { checkpoint: tuple.checkpoint, step: tuple.metadata?.step ?? -1, writes: [] },
       true,
-      [],
     );
   }
 

@@ -48,6 +48,8 @@ export class ThreadState {
   epoch = 0;
   readonly #checkpoints = new Map<string, Manifest>();
   #newest: Manifest | undefined;
+  /** Its estimated size, once asked for. */
+  #bytes: number | undefined;
   /** The latest version of each channel whose value is a single small leaf. */
   readonly #leaves = new Map<string, Version>();
 
@@ -69,6 +71,7 @@ export class ThreadState {
     this.epoch += 1;
     this.#checkpoints.clear();
     this.#newest = undefined;
+    this.#bytes = undefined;
     this.#leaves.clear();
     this.row = undefined;
     this.payloads = new PayloadBook(this.newHashKey);
@@ -97,7 +100,7 @@ export class ThreadState {
 
   manifest(place: string): Manifest | undefined {
     const manifest = this.#checkpoints.get(place);
-    if (manifest !== undefined) {
+    if (manifest !== undefined && manifest !== this.#newest) {
       this.#checkpoints.delete(place);
       this.#checkpoints.set(place, manifest);
     }
@@ -106,6 +109,7 @@ export class ThreadState {
 
   remember(place: string, manifest: Manifest): void {
     this.#newest = manifest;
+    this.#bytes = undefined;
     this.#checkpoints.delete(place);
     this.#checkpoints.set(place, manifest);
     if (this.#checkpoints.size > CHECKPOINTS_PER_THREAD) {
@@ -143,10 +147,12 @@ export class ThreadState {
 
   /** A rough size: the newest checkpoint's, whose versions the others mostly share. */
   estimatedBytes(): number {
-    let bytes = 1_000;
-    for (const { chain } of this.#newest?.values() ?? [])
-      bytes += chain.keyframe.read + chain.deltas.read;
-    return bytes;
+    if (this.#bytes === undefined) {
+      this.#bytes = 1_000;
+      for (const { chain } of this.#newest?.values() ?? [])
+        this.#bytes += chain.keyframe.read + chain.deltas.read;
+    }
+    return this.#bytes;
   }
 }
 

@@ -11,6 +11,7 @@ import { Document } from "@langchain/core/documents";
 import { CorruptDataError } from "../../src/errors.ts";
 import { BYTE_KINDS, ERROR_CLASSES, HIDDEN_IN_ERRORS } from "./encode.ts";
 import { reviveMessage } from "./messages.ts";
+import { lostPayload } from "./payloads.ts";
 import {
   Payload,
   TAG,
@@ -24,6 +25,9 @@ import {
 } from "./tree.ts";
 import type { StoredType } from "./types.ts";
 
+/** The value of a payload, by its hash. */
+export type PayloadLookup = (hash: string) => string | Uint8Array | undefined;
+
 /**
  * Decodes trees. With a memo, equal subtrees of the trees it decodes become one object: right for
  * one listing of a history, whose states share most of what they hold, and nowhere else.
@@ -31,6 +35,10 @@ import type { StoredType } from "./types.ts";
 export class Decoder {
   readonly #types: readonly StoredType[];
   readonly #memo: WeakMap<object, unknown> | undefined;
+  /** The latest list of each channel, for {@link decodeNext}. */
+  readonly #latest = new Map<string, { nodes: readonly Node[]; values: readonly unknown[] }>();
+  /** While a tree is used up: where its payloads are. */
+  #payloads: PayloadLookup | undefined;
 
   constructor(types: readonly StoredType[], options?: { shareEqual: boolean }) {
     this.#types = types;
@@ -41,6 +49,36 @@ export class Decoder {
   decode(node: Node): unknown {
     if (typeof node !== "object" || node === null) return node;
     return Array.isArray(node) ? this.#list(node) : this.#build(node);
+  }
+
+  /** {@link decode} for one state after the other: of a list, only what the one before it lacks. */
+  decodeNext(channel: string, node: Node): unknown {
+    if (!Array.isArray(node)) return this.decode(node);
+    const latest = this.#latest.get(channel);
+    if (latest?.nodes === node) return latest.values.slice();
+    let same = 0;
+    if (latest !== undefined) {
+      const { nodes } = latest;
+      const most = Math.min(nodes.length, node.length);
+      while (same < most && nodes[same] === node[same]) same += 1;
+    }
+    const values = latest === undefined ? [] : latest.values.slice(0, same);
+    this.#fill(values, node, same);
+    this.#latest.set(channel, { nodes: node, values });
+    return values.slice();
+  }
+
+  /**
+   * The value of a tree that nobody else holds, fresh from the parser, its payloads still references:
+   * the tree's own containers become the value's, so that nothing is copied.
+   */
+  useUp(node: Node, payloads: PayloadLookup): unknown {
+    this.#payloads = payloads;
+    try {
+      return this.decode(node);
+    } finally {
+      this.#payloads = undefined;
+    }
   }
 
   #inner(node: Node): unknown {
@@ -55,21 +93,68 @@ export class Decoder {
   }
 
   #list(nodes: readonly Node[]): unknown[] {
+    if (this.#payloads !== undefined) return this.#ownList(nodes as unknown[]);
     const list: unknown[] = [];
+    this.#fill(list, nodes, 0);
+    return list;
+  }
+
+  #fill(list: unknown[], nodes: readonly Node[], from: number): void {
     list.length = nodes.length;
-    for (let i = 0; i < nodes.length; i += 1) {
+    for (let i = from; i < nodes.length; i += 1) {
       const node = nodes[i] as Node;
-      if (tagged(node, TAG.hole) === undefined) list[i] = this.#inner(node);
+      if (typeof node !== "object") list[i] = node;
+      else if (tagged(node, TAG.hole) === undefined) list[i] = this.#inner(node);
+    }
+  }
+
+  #ownList(list: unknown[]): unknown[] {
+    for (let i = 0; i < list.length; i += 1) {
+      const node = list[i] as Node;
+      if (typeof node !== "object" || node === null) continue;
+      if (Array.isArray(node)) list[i] = this.#ownList(node);
+      else if ((node as NodeMap)["$"] === TAG.hole) Reflect.deleteProperty(list, i);
+      else list[i] = this.#build(node);
     }
     return list;
   }
 
   #map(nodes: Node | undefined): Record<string, unknown> {
+    if (this.#payloads !== undefined) return this.#ownMap(nodes);
     const map: Record<string, unknown> = {};
     if (!isNodeMap(nodes)) throw unexpected("a map", nodes);
     const source = nodes;
     for (const key of Object.keys(source)) {
       setOwn(map, keyOfUser(key), this.#inner(source[key] as Node));
+    }
+    return map;
+  }
+
+  #ownMap(nodes: Node | undefined): Record<string, unknown> {
+    if (typeof nodes !== "object" || nodes === null || Array.isArray(nodes))
+      throw unexpected("a map", nodes);
+    const map = nodes as Record<string, unknown>;
+    const keys = Object.keys(map);
+    for (let i = 0; i < keys.length; i += 1) {
+      const key = keys[i] as string;
+      if (key[0] === "$") return this.#renamed(map, keys, i);
+      const node = map[key] as Node;
+      // An own key, also `__proto__`: setting it changes no prototype.
+      if (typeof node === "object" && node !== null) map[key] = this.#inner(node);
+    }
+    return map;
+  }
+
+  /** A map some of whose keys stand for others, from a key on; what is before it is decoded. */
+  #renamed(
+    source: Record<string, unknown>,
+    keys: readonly string[],
+    from: number,
+  ): Record<string, unknown> {
+    const map: Record<string, unknown> = {};
+    for (const [i, key] of keys.entries()) {
+      const value = source[key];
+      setOwn(map, keyOfUser(key), i < from ? value : this.#inner(value as Node));
     }
     return map;
   }
@@ -81,6 +166,10 @@ export class Decoder {
     if (!Object.hasOwn(node, "$")) return this.#map(node);
     const content = getOwn(node, "v");
     switch (node["$"]) {
+      case TAG.payload: {
+        const { value } = this.#payload(node);
+        return typeof value === "string" ? value : Uint8Array.from(value);
+      }
       case TAG.undefined:
         return undefined;
       case TAG.number:
@@ -103,7 +192,10 @@ export class Decoder {
       case TAG.set:
         return new Set(this.#list(listOf(content)));
       case TAG.bytes:
-        return bytesOf(nameOf(node), content);
+        return bytesOf(
+          nameOf(node),
+          tagged(content, TAG.payload) === undefined ? content : this.#payload(content as NodeMap),
+        );
       case TAG.error:
         return errorOf(nameOf(node), this.#map(content), getOwn(node, "n"));
       case TAG.message: {
@@ -143,6 +235,17 @@ export class Decoder {
       default:
         throw unexpected("a kind of value", node["$"]);
     }
+  }
+
+  /** What a reference stands for; there are none but in a tree that is used up. */
+  #payload(reference: NodeMap): Payload {
+    const hash = getOwn(reference, "h");
+    if (this.#payloads === undefined || typeof hash !== "string") {
+      throw unexpected("a kind of value", reference["$"]);
+    }
+    const value = this.#payloads(hash);
+    if (value === undefined) throw lostPayload(hash);
+    return new Payload(hash, value, true);
   }
 }
 

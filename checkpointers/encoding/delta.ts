@@ -40,9 +40,9 @@ function diffLists(base: readonly Node[], next: readonly Node[]): Delta {
   let at = 0;
   while (at < base.length && at < next.length && base[at] === next[at]) at += 1;
   const pieces: Piece[] = at === 0 ? [] : [[0, at]];
-  const index = indexOf(base, at);
   const rest = next.slice(at);
   const kept = new Set(rest);
+  const index = indexOf(base, at, kept);
   for (const node of rest) {
     const from = at < base.length && base[at] === node ? at : index.get(node);
     const last = pieces.at(-1);
@@ -63,12 +63,17 @@ function diffLists(base: readonly Node[], next: readonly Node[]): Delta {
   return { p: pieces };
 }
 
-/** Where the elements are that can be told by what they are: not numbers, which come often. */
-function indexOf(list: readonly Node[], start: number): ReadonlyMap<Node, number> {
+/** Where the wanted elements are that can be told by what they are: not numbers, which come often. */
+function indexOf(
+  list: readonly Node[],
+  start: number,
+  wanted: ReadonlySet<Node>,
+): ReadonlyMap<Node, number> {
   const index = new Map<Node, number>();
-  for (let i = start; i < list.length; i += 1) {
+  for (let i = start; wanted.size > 0 && i < list.length; i += 1) {
     const node = list[i] as Node;
-    if (typeof node === "object" && node !== null && !index.has(node)) index.set(node, i);
+    if (typeof node === "object" && node !== null && wanted.has(node) && !index.has(node))
+      index.set(node, i);
   }
   return index;
 }
@@ -131,12 +136,42 @@ function diffTexts(base: Node, next: Payload): Delta | undefined {
  * @throws {CorruptDataError} the delta does not fit the base
  */
 export function applyDelta(base: Node, delta: Delta, leaf: (text: string) => Node): Node {
+  return applyDeltas(base, [delta], leaf);
+}
+
+/** The same for several deltas, one after the other. */
+export function applyDeltas(
+  base: Node,
+  deltas: readonly Delta[],
+  leaf: (text: string) => Node,
+): Node {
   try {
-    return apply(base, delta, leaf);
+    let tree = base;
+    // A list that was made on the way is nobody else's yet.
+    let isOwn = false;
+    for (const delta of deltas) {
+      if (isOwn && "p" in delta && appendTo(tree, delta.p)) continue;
+      const next = apply(tree, delta, leaf);
+      if (next !== tree) isOwn = "p" in delta;
+      tree = next;
+    }
+    return tree;
   } catch (cause) {
     if (isHoldfastError(cause)) throw cause;
     throw new CorruptDataError("A stored change is damaged: it is not of a known form.", { cause });
   }
+}
+
+/** Changes a list in place as most lists change: something new at the end. @returns false for others */
+function appendTo(list: Node, pieces: readonly Piece[]): boolean {
+  const [first, second] = pieces;
+  if (!Array.isArray(list) || !Array.isArray(first) || first[0] !== 0 || pieces.length > 2)
+    return false;
+  if (second !== undefined && !("n" in second)) return false;
+  if (first[1] > list.length) throw misfit(`a list of ${first[1]} or more`, list);
+  list.length = first[1];
+  for (const node of second?.n ?? []) list.push(node);
+  return true;
 }
 
 function apply(base: Node, delta: Delta, leaf: (text: string) => Node): Node {
@@ -167,12 +202,17 @@ function apply(base: Node, delta: Delta, leaf: (text: string) => Node): Node {
 
 function applyPieces(base: Node, pieces: readonly Piece[], leaf: (text: string) => Node): Node {
   if (!Array.isArray(base)) throw misfit("a list", base);
-  const list: Node[] = [];
+  let list: Node[] = [];
   for (const piece of pieces) {
     if (Array.isArray(piece)) {
       const [from, count] = piece;
-      if (from + count > base.length) throw misfit(`a list of ${from + count} or more`, base);
-      for (let i = from; i < from + count; i += 1) list.push(base[i] as Node);
+      const end = from + count;
+      if (end > base.length) throw misfit(`a list of ${end} or more`, base);
+      // At one go where it is most of the list: lists are long, and what is new in them short.
+      if (count > list.length) {
+        const kept = base.slice(from, end);
+        list = list.length === 0 ? kept : list.concat(kept);
+      } else for (let i = from; i < end; i += 1) list.push(base[i] as Node);
     } else if ("n" in piece) {
       for (const node of piece.n) list.push(node);
     } else {
@@ -182,6 +222,86 @@ function applyPieces(base: Node, pieces: readonly Piece[], leaf: (text: string) 
     }
   }
   return list;
+}
+
+/**
+ * The tree at the end of a chain. The keyframe and the deltas must be nobody else's, fresh from the
+ * parser: they are changed in place, and no part of them is in the result twice.
+ * @param text the text of a leaf, which may still be a reference to a payload
+ * @throws {CorruptDataError} a delta does not fit
+ */
+export function applyInPlace(
+  tree: Node,
+  deltas: readonly Delta[],
+  text: (leaf: Node) => string | undefined,
+): Node {
+  try {
+    for (const delta of deltas) tree = change(tree, delta, text);
+    return tree;
+  } catch (cause) {
+    if (isHoldfastError(cause)) throw cause;
+    throw new CorruptDataError("A stored change is damaged: it is not of a known form.", { cause });
+  }
+}
+
+function change(base: Node, delta: Delta, text: (leaf: Node) => string | undefined): Node {
+  if ("p" in delta) return changeList(base, delta.p, text);
+  if ("k" in delta) return base;
+  if ("r" in delta) return delta.r;
+  if ("s" in delta) {
+    const [prefix, suffix, middle] = delta.s;
+    const before = text(base);
+    const between = text(middle);
+    if (before === undefined || between === undefined || prefix + suffix > before.length) {
+      throw misfit("a string", base);
+    }
+    return before.slice(0, prefix) + between + before.slice(before.length - suffix);
+  }
+  const [sets, edits, drops] = delta.m;
+  if (!isNodeMap(base)) throw misfit("a map", base);
+  for (const key of drops) delete base[key];
+  for (const key of Object.keys(edits)) {
+    if (Object.hasOwn(base, key)) base[key] = change(base[key] as Node, edits[key] as Delta, text);
+  }
+  for (const key of Object.keys(sets)) setOwn(base, key, sets[key]);
+  return base;
+}
+
+function changeList(
+  base: Node,
+  pieces: readonly Piece[],
+  text: (leaf: Node) => string | undefined,
+): Node {
+  if (!Array.isArray(base)) throw misfit("a list", base);
+  if (appendTo(base, pieces)) return base;
+  const own = isInOrder(pieces) ? (node: Node): Node => node : structuredClone<Node>;
+  const list: Node[] = [];
+  for (const piece of pieces) {
+    if (Array.isArray(piece)) {
+      const [from, count] = piece;
+      if (from + count > base.length) throw misfit(`a list of ${from + count} or more`, base);
+      for (let i = from; i < from + count; i += 1) list.push(own(base[i] as Node));
+    } else if ("n" in piece) {
+      for (const node of piece.n) list.push(node);
+    } else {
+      const [from, delta] = piece.c;
+      if (from >= base.length) throw misfit(`a list of more than ${from}`, base);
+      list.push(change(own(base[from] as Node), delta, text));
+    }
+  }
+  return list;
+}
+
+/** Whether no element of the base is used twice. */
+function isInOrder(pieces: readonly Piece[]): boolean {
+  let end = 0;
+  for (const piece of pieces) {
+    if ("n" in piece) continue;
+    const [from, count] = Array.isArray(piece) ? piece : [piece.c[0], 1];
+    if (from < end) return false;
+    end = from + count;
+  }
+  return true;
 }
 
 function misfit(expected: string, found: Node): CorruptDataError {

@@ -135,7 +135,8 @@ class Encoder {
     const before = Array.isArray(previous) ? previous : [];
     let same = 0;
     while (same < value.length && same < before.length) {
-      if (this.#item(value, same, before[same]) !== before[same]) break;
+      const old = before[same] as Node;
+      if (!isSame(value[same], old) && this.#item(value, same, old) !== old) break;
       same += 1;
     }
     if (same === value.length && same === before.length && before === previous) return before;

@@ -52,30 +52,46 @@ type Part =
 type Fields = Record<string, unknown>;
 type Message = Record<string | symbol, unknown>;
 
-interface MessageClass {
+export interface MessageClass {
   name: string;
-  /** Makes an instance from its fields, those of the class's layout in its order. */
+  /**
+   * Makes an instance from its fields, those of the class's layout in its order. The fields themselves
+   * become its `lc_kwargs`, which `toJSON` and `concat` read.
+   */
   make(fields: Fields): Message;
   /** Fields of the layout that hold data. */
   fields: ReadonlySet<string>;
+  /** Those of them that few classes have. */
+  rarer: readonly string[];
+  prototype: object;
+  /** The enumerable properties of an instance as the constructor lays them out. */
+  keys: readonly string[];
 }
+
+const COMMON_FIELDS: ReadonlySet<string> = new Set([
+  ...["id", "name", "content", "additional_kwargs", "response_metadata"],
+  ...["tool_calls", "invalid_tool_calls", "usage_metadata"],
+]);
 
 const byName = new Map<string, MessageClass>();
 const byConstructor = new WeakMap<object, MessageClass | "foreign">();
 
-function classNamed(name: string): MessageClass | undefined {
+/** One of LangChain's classes of messages, by the name under which it is stored. */
+export function classOfMessage(name: string): MessageClass | undefined {
   const known = byName.get(name);
   if (known !== undefined) return known;
   const sample = SAMPLES.get(name);
   if (sample === undefined) return undefined;
   const instance = sample() as Message;
   const layout = Reflect.ownKeys(instance).map((key) => partOf(instance, key));
+  const fields = layout.filter((part) => part.kind === "field").map((part) => part.key as string);
   const made: MessageClass = {
     name,
     make: makerOf(instance, layout),
-    fields: new Set(
-      layout.filter((part) => part.kind === "field").map((part) => part.key as string),
-    ),
+    fields: new Set(fields),
+    rarer: fields.filter((key) => !COMMON_FIELDS.has(key)),
+    prototype: Object.getPrototypeOf(instance) as object,
+    keys: Object.keys(instance),
   };
   byName.set(name, made);
   byConstructor.set(instance.constructor, made);
@@ -123,8 +139,7 @@ function makerOf(instance: Message, layout: readonly Part[]): (fields: Fields) =
 
 function layBase(message: Message, fields: Fields): void {
   message["lc_serializable"] = true;
-  // What `toJSON` and `concat` read; a copy, since they may set fields on one of the two.
-  message["lc_kwargs"] = { ...fields };
+  message["lc_kwargs"] = fields;
   message["lc_namespace"] = ["langchain_core", "messages"];
   message["id"] = fields["id"];
   message["name"] = fields["name"];
@@ -144,7 +159,7 @@ function makeByLayout(prototype: object, layout: readonly Part[], fields: Fields
         message[part.key] = ["langchain_core", "messages"];
         break;
       case "kwargs":
-        message[part.key] = { ...fields };
+        message[part.key] = fields;
         break;
       case "field":
         message[part.key] = fields[part.key];
@@ -175,14 +190,14 @@ export function messageName(value: object): string | undefined {
   const cached = byConstructor.get(constructor);
   if (cached !== undefined) return cached === "foreign" ? undefined : cached.name;
   const name = Object.hasOwn(constructor, "lc_name") ? constructor.lc_name?.() : constructor.name;
-  const found = name === undefined ? undefined : classNamed(name);
+  const found = name === undefined ? undefined : classOfMessage(name);
   byConstructor.set(constructor, found ?? "foreign");
   return found?.name;
 }
 
 /** A message of that class with these fields, or undefined where the class is not known. */
 export function reviveMessage(name: string, fields: Fields): object | undefined {
-  const known = classNamed(name);
+  const known = classOfMessage(name);
   if (known === undefined) return undefined;
   const message = known.make(fields);
   for (const key in fields) {

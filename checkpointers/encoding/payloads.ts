@@ -14,7 +14,7 @@ import { CorruptDataError } from "../../src/errors.ts";
 export const PAYLOAD_MIN_LENGTH = 256;
 
 /** Of 43 base64url digits; 132 bits. */
-const HASH_LENGTH = 22;
+export const HASH_LENGTH = 22;
 
 /**
  * How many characters of a thread's long strings are remembered, to spare hashing the same one again:
@@ -72,6 +72,19 @@ export class PayloadBook {
   }
 }
 
+/** How a reference begins in a text; no string or key in JSON looks like it, whose quotes are escaped. */
+export const REFERENCE = `{"$":"${TAG.payload}","h":"`;
+
+/** The hashes that a tree's text refers to, as often as it does. */
+export function hashesIn(text: string): string[] {
+  const hashes: string[] = [];
+  for (let at = text.indexOf(REFERENCE); at >= 0; at = text.indexOf(REFERENCE, at)) {
+    at += REFERENCE.length;
+    hashes.push(text.slice(at, text.indexOf('"', at)));
+  }
+  return hashes;
+}
+
 /** A place in a tree that came from the database where a payload belongs. */
 export interface Reference {
   holder: NodeMap | Node[];
@@ -106,22 +119,20 @@ function visit(
 /**
  * Puts the payloads where they belong. Changes the containers in place: they are fresh from the
  * parser, and nobody else holds them yet.
- * @returns their length
  * @throws {CorruptDataError} a payload is missing
  */
 export function resolveReferences(
   references: readonly Reference[],
-  payloads: ReadonlyMap<string, Payload>,
-): number {
-  let length = 0;
+  payloads: Pick<ReadonlyMap<string, Payload>, "get">,
+): void {
   for (const { holder, key, hash } of references) {
     const payload = payloads.get(hash);
-    if (payload === undefined) {
-      throw new CorruptDataError(`A stored value refers to payload ${hash}, which is gone.`);
-    }
+    if (payload === undefined) throw lostPayload(hash);
     // An own key of that name, also `__proto__`: setting it changes no prototype.
     (holder as NodeMap)[key] = payload;
-    length += payload.value.length;
   }
-  return length;
+}
+
+export function lostPayload(hash: string): CorruptDataError {
+  return new CorruptDataError(`A stored value refers to payload ${hash}, which is gone.`);
 }

@@ -1,7 +1,9 @@
 /** Checkpoints, their channel versions, payloads and pending writes: written and read. */
 
 import { NULL_TASK_ID } from "../branches.ts";
+import { isHoldfastError } from "../../src/errors.ts";
 import type { Cell } from "../encoding/cells.ts";
+import { HASH_LENGTH, REFERENCE } from "../encoding/payloads.ts";
 import type {
   Ancestor,
   Batch,
@@ -10,10 +12,20 @@ import type {
   FoundCheckpoint,
   FoundWrite,
   PayloadRow,
+  SetUp,
   ThreadRow,
   VersionRow,
+  WholeCheckpoint,
 } from "../dialect.ts";
-import { array, cellOf, type Connection, type SqlRow, type SqlValue } from "./connection.ts";
+import {
+  array,
+  cellOf,
+  quoted,
+  type Connection,
+  type SqlRow,
+  type SqlValue,
+} from "./connection.ts";
+import { PREFIX, SCHEMA_VERSION, schemaNamed } from "./schema.ts";
 
 const CHECKPOINT_COLUMNS =
   "thread_id, checkpoint_ns, checkpoint_id, parent_id, manifest, consumed, run_id, created_at, header, header_bytes";
@@ -67,6 +79,8 @@ export async function commitBatch(
     array.bytes(checkpoints.map((row) => row.runId)),
     array.bigints(checkpoints.map((row) => row.createdAt)),
     ...array.cells(checkpoints.map((row) => row.header)),
+
+    array.bigints(threads.map((row) => row.token)),
   ]);
   const written = new Set(rows.map((row) => row["id"] as number));
   return new Set(threads.map((row) => row.id).filter((id) => !written.has(id)));
@@ -80,13 +94,14 @@ function commitText(connection: Connection): string {
   const table = (name: string): string => connection.name(name);
   const text = `
     WITH wanted AS (
-      SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::bytea[])
-        AS w (id, generation, updated_at, metadata, metadata_bytes)
+      SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::bytea[], $37::bigint[])
+        AS w (id, generation, updated_at, metadata, metadata_bytes, token)
     ), locked AS (
-      SELECT t.id, t.generation FROM ${table("threads")} t
+      SELECT t.id, t.generation, t.lease_token FROM ${table("threads")} t
       WHERE t.id = ANY ($1::bigint[]) ORDER BY t.id FOR NO KEY UPDATE
     ), current AS MATERIALIZED (
       SELECT w.* FROM wanted w JOIN locked l ON l.id = w.id AND l.generation = w.generation
+        AND l.lease_token = coalesce(w.token, l.lease_token)
     ), touched AS (
       UPDATE ${table("threads")} t
       SET updated_at = greatest(t.updated_at, c.updated_at), revision = t.revision + 1,
@@ -143,9 +158,11 @@ export async function findCheckpoint(
        SELECT id, generation, hash_key, metadata, metadata_bytes
        FROM ${connection.name("threads")} WHERE key = $1
      ), c AS (
-       SELECT c.* FROM t JOIN ${connection.name("checkpoints")} c ON c.thread_id = t.id
-       WHERE c.checkpoint_ns = $2 ${id === undefined ? "" : "AND c.checkpoint_id = $3"}
-       ORDER BY c.checkpoint_id DESC LIMIT 1
+       SELECT c.* FROM t CROSS JOIN LATERAL (
+         SELECT * FROM ${connection.name("checkpoints")}
+         WHERE thread_id = t.id AND checkpoint_ns = $2 ${id === undefined ? "" : "AND checkpoint_id = $3"}
+         ORDER BY checkpoint_id DESC LIMIT 1
+       ) c
      )
      SELECT 0 AS part, t.generation, t.hash_key, t.metadata, t.metadata_bytes, ${prefixed("c", CHECKPOINT_COLUMNS)},
        NULL::bytea AS task_id, NULL::integer AS idx, NULL::bigint AS branch, NULL::bytea AS channel,
@@ -187,12 +204,15 @@ export async function findThreadRow(
     `SELECT id, generation, hash_key, metadata, metadata_bytes FROM ${connection.name("threads")} WHERE key = $1`,
     [key],
   );
-  if (row === undefined) return undefined;
+  return row === undefined ? undefined : threadRow(row);
+}
+
+export function threadRow(row: SqlRow): ThreadRow {
   return {
     id: row["id"] as number,
     generation: row["generation"] as number,
     hashKey: row["hash_key"] as Uint8Array,
-    metadata: cellOf(row["metadata"], row["metadata_bytes"]) as Cell | null,
+    metadata: cellOf(row["metadata"], row["metadata_bytes"]),
   };
 }
 
@@ -368,4 +388,181 @@ function writeRow(row: SqlRow): FoundWrite {
 
 function numbersOrNull(text: unknown): number[] | null {
   return typeof text === "string" ? (JSON.parse(text) as number[]) : null;
+}
+
+/** More is read in parts: a string has an end, in Postgres as in JavaScript. */
+const MOST_BYTES = 64 * 1024 * 1024;
+
+/** Rows as JSON: values that are bytes in Postgres's hex. */
+type VersionJson = [
+  id: number,
+  channel: string,
+  base: number | null,
+  data: string | null,
+  bytes: string | null,
+];
+type PayloadJson = [hash: string, kind: number, data: string | null, bytes: string | null];
+type WriteJson = [
+  task: string,
+  idx: number,
+  branch: number,
+  channel: string,
+  base: number | null,
+  data: string | null,
+  bytes: string | null,
+];
+
+/**
+ * A checkpoint with all that it consists of in one statement: a connection's first statements take
+ * longer than what they fetch.
+ * @returns undefined where the tables are not as this code knows them, or the rows too large for one
+ */
+export async function findAtOnce(
+  connection: Connection,
+  key: Uint8Array,
+  ns: Uint8Array,
+  id: Uint8Array | undefined,
+): Promise<(SetUp & { found: WholeCheckpoint | undefined }) | undefined> {
+  let row: SqlRow | undefined;
+  try {
+    [row] = await connection.query(
+      wholeText(connection, id !== undefined),
+      id === undefined ? [key, ns] : [key, ns, id],
+    );
+  } catch (error) {
+    // Above all: there is no such table yet.
+    if (isHoldfastError(error)) throw error;
+    return undefined;
+  }
+  if (
+    row === undefined ||
+    row["version"] !== SCHEMA_VERSION ||
+    row["is_ambiguous"] === true ||
+    row["is_large"] === true
+  ) {
+    return undefined;
+  }
+  const official = row["official"];
+  return {
+    officialTables: official === null ? undefined : schemaNamed(official),
+    found: row["checkpoint_id"] === null ? undefined : wholeCheckpoint(row),
+  };
+}
+
+function wholeText(connection: Connection, withId: boolean): string {
+  const table = (name: string): string => connection.name(name);
+  const otherTables = `${quoted(connection.schema)}.${PREFIX}migrations`;
+  // Functions, rather than joins, take lists apart: the planner takes them for short, and does not
+  // think of compiling anything.
+  return `WITH RECURSIVE t AS (
+      SELECT id, generation, hash_key, metadata, metadata_bytes
+      FROM ${table("threads")} WHERE key = $1
+    ), c AS MATERIALIZED (
+      SELECT c.* FROM t CROSS JOIN LATERAL (
+        SELECT ${CHECKPOINT_COLUMNS} FROM ${table("checkpoints")}
+        WHERE thread_id = t.id AND checkpoint_ns = $2 ${withId ? "AND checkpoint_id = $3" : ""}
+        ORDER BY checkpoint_id DESC LIMIT 1
+      ) c
+    ), w AS MATERIALIZED (
+      SELECT w.* FROM c CROSS JOIN LATERAL (
+        SELECT * FROM ${table("pending_writes")} WHERE thread_id = c.thread_id
+          AND checkpoint_ns = c.checkpoint_ns AND checkpoint_id = c.checkpoint_id OFFSET 0
+      ) w
+    ), chain (id, base_id) AS (
+      SELECT v.id, v.base_id FROM (
+        SELECT unnest(string_to_array(btrim(manifest, '[]'), ',')::bigint[]) AS id FROM c
+        UNION SELECT base_id FROM w
+      ) wanted CROSS JOIN LATERAL (
+        SELECT id, base_id FROM ${table("channel_versions")} WHERE id = wanted.id OFFSET 0
+      ) v
+      UNION
+      SELECT v.id, v.base_id FROM chain CROSS JOIN LATERAL (
+        SELECT id, base_id FROM ${table("channel_versions")} WHERE id = chain.base_id OFFSET 0
+      ) v
+    ), versions AS MATERIALIZED (
+      SELECT v.* FROM chain CROSS JOIN LATERAL (
+        SELECT id, channel, base_id, data, data_bytes
+        FROM ${table("channel_versions")} WHERE id = chain.id OFFSET 0
+      ) v
+    ), pieces (list) AS (
+      SELECT string_to_array(string_agg(data, ''), '${REFERENCE}')
+      FROM (SELECT data FROM versions UNION ALL SELECT data FROM w) texts
+    ), p AS MATERIALIZED (
+      SELECT p.* FROM c CROSS JOIN LATERAL (
+        SELECT hash, kind, data, data_bytes FROM ${table("payloads")}
+        WHERE thread_id = c.thread_id AND hash = ANY ((
+          SELECT array_agg(left(piece, ${HASH_LENGTH})) FROM pieces, unnest(list[2:]) piece
+        )::text[]) OFFSET 0
+      ) p
+    )
+    SELECT t.generation, t.hash_key, t.metadata, t.metadata_bytes, c.*,
+      size.bytes > ${MOST_BYTES} AS is_large,
+      CASE WHEN size.bytes <= ${MOST_BYTES} THEN
+        (SELECT json_agg(json_build_array(id, channel, base_id, data, data_bytes)) FROM versions)
+      END AS versions,
+      CASE WHEN size.bytes <= ${MOST_BYTES} THEN
+        (SELECT json_agg(json_build_array(hash, kind, data, data_bytes)) FROM p)
+      END AS payloads,
+      CASE WHEN size.bytes <= ${MOST_BYTES} THEN
+        (SELECT json_agg(json_build_array(task_id, idx, branch, channel, base_id, data, data_bytes)
+           ORDER BY task_id, idx, branch) FROM w)
+      END AS writes,
+      (SELECT max(version) FROM ${table("migrations")}) AS version,
+      ${connection.prefix === "" ? `to_regclass('${otherTables.replaceAll("'", "''")}') IS NOT NULL` : "false"} AS is_ambiguous,
+      (SELECT n.nspname FROM pg_class o JOIN pg_namespace n ON n.oid = o.relnamespace
+       WHERE o.relname = 'checkpoint_migrations' AND o.relkind IN ('r', 'p') LIMIT 1) AS official
+    FROM (
+      SELECT coalesce(sum(coalesce(octet_length(data), octet_length(data_bytes))), 0) AS bytes FROM (
+        SELECT data, data_bytes FROM versions
+        UNION ALL SELECT data, data_bytes FROM p
+        UNION ALL SELECT data, data_bytes FROM w
+      ) sizes
+    ) size LEFT JOIN t ON true LEFT JOIN c ON true`;
+}
+
+function wholeCheckpoint(row: SqlRow): WholeCheckpoint {
+  const checkpoint = checkpointRow(row);
+  return {
+    thread: {
+      id: checkpoint.thread,
+      generation: row["generation"] as number,
+      hashKey: row["hash_key"] as Uint8Array,
+      metadata: cellOf(row["metadata"], row["metadata_bytes"]),
+    },
+    checkpoint,
+    writes: list<WriteJson>(row["writes"]).map(
+      ([task, idx, branch, channel, base, data, bytes]) => ({
+        task: unhexed(task),
+        idx,
+        branch,
+        channel: unhexed(channel),
+        base,
+        data: cellOfJson(data, bytes),
+      }),
+    ),
+    versions: list<VersionJson>(row["versions"]).map(([id, channel, base, data, bytes]) => ({
+      id,
+      channel: unhexed(channel),
+      base,
+      data: cellOfJson(data, bytes),
+    })),
+    payloads: list<PayloadJson>(row["payloads"]).map(([hash, kind, data, bytes]) => ({
+      hash,
+      kind,
+      data: cellOfJson(data, bytes),
+    })),
+  };
+}
+
+function list<T>(json: unknown): T[] {
+  return json === null ? [] : (JSON.parse(json as string) as T[]);
+}
+
+function cellOfJson(text: string | null, bytes: string | null): Cell {
+  return text ?? unhexed(bytes as string);
+}
+
+/** Bytes as they stand in JSON. */
+function unhexed(text: string): Uint8Array {
+  return Buffer.from(text.slice(2), "hex");
 }

@@ -8,6 +8,10 @@
  *   C2  No idle connection's error ever reaches the process.
  *   C3  It works behind a pooler in transaction mode: named statements are given up at the first
  *       sign that they do not survive, and nothing relies on session state.
+ *   C4  A transaction whose work must not be done twice notes its id. Where only the answer to its
+ *       COMMIT was lost, the server tells what became of it.
+ *   C5  Locks of a process that vanished, and of whose end nobody told the server, go after the time
+ *       that one attempt may take.
  */
 
 import { createHash } from "node:crypto";
@@ -29,6 +33,8 @@ export interface ConnectionOptions {
   /** How long to try again, in milliseconds. */
   retryTimeout: number;
   clock: Clock;
+  /** Tells the time in the database's stead, where a test gave one. */
+  givenClock?: Clock | undefined;
 }
 
 /** A pool of our own for a connection string. */
@@ -57,7 +63,25 @@ const PARSERS = new Map<number, (text: string) => unknown>([
   [20, Number],
   [21, Number],
   [23, Number],
+  [701, Number],
 ]);
+
+/** The server's time, in milliseconds since the epoch. */
+export const NOW = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+
+export type Query = (text: string, values?: readonly SqlValue[]) => Promise<SqlRow[]>;
+
+/** What a transaction does: by `query`, or with the client itself. */
+type Work<T> = (query: Query, client: pg.PoolClient, noteId: (id: string) => void) => Promise<T>;
+
+/** How often the server is asked what became of a transaction, in milliseconds. */
+const STATUS_PAUSE = 50;
+
+/** What of a transaction is in doubt once its COMMIT was sent and not answered. */
+interface Doubt<T> {
+  id: string;
+  result: T;
+}
 
 export class Connection {
   readonly #pool: pg.Pool;
@@ -88,6 +112,19 @@ export class Connection {
     return this.#options.schema;
   }
 
+  /** The time that stands for the server's, for statements: null for the server's own. */
+  get givenNow(): number | null {
+    const now = this.#options.givenClock?.now();
+    return now === undefined ? null : Math.round(now);
+  }
+
+  async now(): Promise<number> {
+    const { givenNow } = this;
+    if (givenNow !== null) return givenNow;
+    const [row] = await this.query(`SELECT ${NOW} AS now`);
+    return row?.["now"] as number;
+  }
+
   /** One statement, one round trip, sent again where that can help. */
   query(text: string, values: readonly SqlValue[] = []): Promise<SqlRow[]> {
     return this.#patiently(async () => {
@@ -113,41 +150,77 @@ export class Connection {
     });
   }
 
-  /** Several statements in one transaction on one connection; all of them again if it breaks. */
-  transaction<T>(
-    work: (query: (text: string, values?: readonly SqlValue[]) => Promise<SqlRow[]>) => Promise<T>,
-  ): Promise<T> {
+  /**
+   * Several statements in one transaction on one connection; all of them again if it breaks.
+   * @param work may note the transaction's id (`pg_current_xact_id()`), where doing its work twice would
+   *   be wrong: if the answer to COMMIT is lost, the server is asked what became of it
+   */
+  transaction<T>(work: Work<T>): Promise<T> {
     return this.#patiently(async () => {
-      const client = await this.#pool.connect();
-      let broken: Error | undefined;
-      // A client that was taken out of the pool reports a broken connection by itself.
-      const onError = (error: Error): void => {
-        broken = error;
-      };
-      client.on("error", onError);
+      const doubts: Doubt<T>[] = [];
       try {
-        const send = async (text: string, values: readonly SqlValue[] = []): Promise<SqlRow[]> => {
-          const statement = { text, values: [...values], types: TYPES };
-          const timed = { ...statement, query_timeout: this.#attemptTimeout };
-          const { rows } = await client.query(timed);
-          return rows as SqlRow[];
-        };
-        try {
-          await send("BEGIN");
-          const result = await work(send);
-          await send("COMMIT");
-          return result;
-        } catch (error) {
-          // A dead wire would not answer to this either; without it the server rolls back by itself.
-          if (isTransient(error)) broken = error as Error;
-          else await send("ROLLBACK");
-          throw error;
-        }
-      } finally {
-        client.off("error", onError);
-        client.release(broken ?? false);
+        return await this.#transact(work, (doubt) => doubts.push(doubt));
+      } catch (error) {
+        const [doubt] = doubts;
+        if (doubt === undefined || !isTransient(error)) throw error;
+        if (!(await this.#isCommitted(doubt.id))) throw error;
+        return doubt.result;
       }
     });
+  }
+
+  async #transact<T>(work: Work<T>, onCommit: (doubt: Doubt<T>) => void): Promise<T> {
+    const client = await this.#pool.connect();
+    let broken: Error | undefined;
+    // A client that was taken out of the pool reports a broken connection by itself.
+    const onError = (error: Error): void => {
+      broken = error;
+    };
+    client.on("error", onError);
+    try {
+      const send = async (text: string, values: readonly SqlValue[] = []): Promise<SqlRow[]> => {
+        const statement = { text, values: [...values], types: TYPES };
+        const timed = { ...statement, query_timeout: this.#attemptTimeout };
+        const { rows } = await client.query(timed);
+        return rows as SqlRow[];
+      };
+      try {
+        // If we vanish, our locks do not stay.
+        const timeout = `SET LOCAL idle_in_transaction_session_timeout = ${this.#attemptTimeout}`;
+        await send(`BEGIN; ${timeout}`);
+        let id: string | undefined;
+        const result = await work(send, client, (noted) => {
+          id = noted;
+        });
+        if (id !== undefined) onCommit({ id, result });
+        await send("COMMIT");
+        return result;
+      } catch (error) {
+        // A dead wire would not answer to this either; without it the server rolls back by itself.
+        if (isTransient(error)) broken = error as Error;
+        else await send("ROLLBACK");
+        throw error;
+      }
+    } finally {
+      client.off("error", onError);
+      client.release(broken ?? false);
+    }
+  }
+
+  /** What became of a transaction whose COMMIT was not answered. */
+  async #isCommitted(id: string): Promise<boolean> {
+    const { clock, retryTimeout } = this.#options;
+    for (let waited = 0; waited <= retryTimeout; waited += STATUS_PAUSE) {
+      const [row] = await this.query("SELECT pg_xact_status($1::xid8) AS status", [id]);
+      if (row?.["status"] !== "in progress") return row?.["status"] === "committed";
+      // The server has not noticed yet that we are gone.
+      await clock.sleep(STATUS_PAUSE);
+    }
+    throw new DatabaseUnavailableError(
+      "The connection to Postgres broke while a transaction committed, and the server still has not " +
+        "decided what became of it.",
+      { waited: retryTimeout },
+    );
   }
 
   async end(): Promise<void> {
@@ -248,26 +321,55 @@ export function cellOf(text: unknown, bytes: unknown): Cell {
   return (text ?? bytes) as Cell;
 }
 
-const OID = { bytea: 17, int8: 20, int4: 23, text: 25 } as const;
+const OID = { bool: 16, bytea: 17, int8: 20, int4: 23, text: 25, float8: 701 } as const;
 
 /** Array parameters in Postgres's binary format: nothing to escape, and half the size of hex. */
 export const array = {
-  bigints: (values: readonly (number | null)[]): Buffer =>
-    binaryArray(OID.int8, values, (value) => {
-      const bytes = Buffer.allocUnsafe(8);
-      bytes.writeBigInt64BE(BigInt(value));
-      return bytes;
-    }),
-  integers: (values: readonly (number | null)[]): Buffer =>
-    binaryArray(OID.int4, values, (value) => {
-      const bytes = Buffer.allocUnsafe(4);
-      bytes.writeInt32BE(value);
-      return bytes;
-    }),
-  bytes: (values: readonly (Uint8Array | null)[]): Buffer =>
-    binaryArray(OID.bytea, values, (value) => value),
-  texts: (values: readonly (string | null)[]): Buffer =>
-    binaryArray(OID.text, values, (value) => Buffer.from(value)),
+  bigints: (values: readonly (number | null)[]): Buffer => numbers(OID.int8, 8, values),
+  integers: (values: readonly (number | null)[]): Buffer => numbers(OID.int4, 4, values),
+  doubles: (values: readonly (number | null)[]): Buffer => {
+    const buffer = arrayOf(OID.float8, values.length, values.length * 8);
+    let at = HEADER;
+    for (const value of values) {
+      at = buffer.writeInt32BE(value === null ? NULL : 8, at);
+      if (value !== null) at = buffer.writeDoubleBE(value, at);
+    }
+    return buffer.subarray(0, at);
+  },
+  booleans: (values: readonly boolean[]): Buffer => {
+    const buffer = arrayOf(OID.bool, values.length, values.length);
+    let at = HEADER;
+    for (const value of values) {
+      at = buffer.writeInt32BE(1, at);
+      at = buffer.writeInt8(value ? 1 : 0, at);
+    }
+    return buffer;
+  },
+  bytes: (values: readonly (Uint8Array | null)[]): Buffer => {
+    let size = 0;
+    for (const value of values) size += value?.length ?? 0;
+    const buffer = arrayOf(OID.bytea, values.length, size);
+    let at = HEADER;
+    for (const value of values) {
+      at = buffer.writeInt32BE(value?.length ?? NULL, at);
+      if (value === null) continue;
+      buffer.set(value, at);
+      at += value.length;
+    }
+    return buffer;
+  },
+  texts: (values: readonly (string | null)[]): Buffer => {
+    let size = 0;
+    for (const value of values) if (value !== null) size += Buffer.byteLength(value);
+    const buffer = arrayOf(OID.text, values.length, size);
+    let at = HEADER;
+    for (const value of values) {
+      const length = value === null ? 0 : buffer.write(value, at + 4);
+      buffer.writeInt32BE(value === null ? NULL : length, at);
+      at += 4 + length;
+    }
+    return buffer;
+  },
   /** The text column and the bytes column of cells. */
   cells: (values: readonly (Cell | null)[]): [texts: Buffer, bytes: Buffer] => [
     array.texts(values.map((value) => (typeof value === "string" ? value : null))),
@@ -275,26 +377,35 @@ export const array = {
   ],
 };
 
-function binaryArray<T>(
-  oid: number,
-  values: readonly (T | null)[],
-  encode: (value: T) => Uint8Array,
-): Buffer {
-  const header = Buffer.alloc(values.length === 0 ? 12 : 20);
-  header.writeInt32BE(values.length === 0 ? 0 : 1, 0);
-  header.writeInt32BE(1, 4);
-  header.writeInt32BE(oid, 8);
-  if (values.length > 0) {
-    header.writeInt32BE(values.length, 12);
-    header.writeInt32BE(1, 16);
+/** Of an array with one dimension: dimensions, whether it may hold NULL, type, length, lower bound. */
+const HEADER = 20;
+
+/** In place of an element's length. */
+const NULL = -1;
+
+/** An array of so many elements, which take so many bytes beside their lengths; still to be filled. */
+function arrayOf(oid: number, length: number, size: number): Buffer {
+  const buffer = Buffer.allocUnsafe(length === 0 ? HEADER - 8 : HEADER + 4 * length + size);
+  buffer.writeInt32BE(length === 0 ? 0 : 1, 0);
+  buffer.writeInt32BE(1, 4);
+  buffer.writeInt32BE(oid, 8);
+  if (length > 0) {
+    buffer.writeInt32BE(length, 12);
+    buffer.writeInt32BE(1, 16);
   }
-  const parts: Uint8Array[] = [header];
+  return buffer;
+}
+
+function numbers(oid: number, bytes: 4 | 8, values: readonly (number | null)[]): Buffer {
+  let present = 0;
+  for (const value of values) if (value !== null) present += 1;
+  const buffer = arrayOf(oid, values.length, bytes * present);
+  let at = HEADER;
   for (const value of values) {
-    const length = Buffer.allocUnsafe(4);
-    const bytes = value === null ? undefined : encode(value);
-    length.writeInt32BE(bytes?.length ?? -1);
-    parts.push(length);
-    if (bytes !== undefined) parts.push(bytes);
+    at = buffer.writeInt32BE(value === null ? NULL : bytes, at);
+    if (value === null) continue;
+    if (bytes === 8) at = buffer.writeInt32BE(Math.floor(value / 2 ** 32), at);
+    at = bytes === 8 ? buffer.writeUInt32BE(value >>> 0, at) : buffer.writeInt32BE(value, at);
   }
-  return Buffer.concat(parts);
+  return buffer;
 }

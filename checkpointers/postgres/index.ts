@@ -43,6 +43,7 @@ export class PostgresSaver extends HoldfastSaver {
       schema,
       retryTimeout: options.retryTimeout ?? DEFAULT_RETRY_TIMEOUT,
       clock: options.clock ?? systemClock,
+      givenClock: options.clock,
     });
     super(postgresDialect(connection, `the Postgres schema "${schema}"`), serde, options);
     this.pool = pool;

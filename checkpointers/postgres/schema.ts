@@ -5,8 +5,9 @@
  * or "public" with an application's tables) a name might be taken, so there they begin with `holdfast_`.
  */
 
+import type { SetUp } from "../dialect.ts";
 import { pendingMigrations, readMigrations } from "../migrate.ts";
-import { quoted, type Connection, type SqlRow, type SqlValue } from "./connection.ts";
+import { quoted, type Connection, type Query } from "./connection.ts";
 
 const MIGRATIONS = readMigrations(new URL("./migrations/", import.meta.url));
 
@@ -16,9 +17,7 @@ export const SCHEMA_VERSION = MIGRATIONS.at(-1)?.version ?? 0;
 /** Any number will do, as long as nobody else's advisory lock uses it. */
 const LOCK = 4_803_717_223;
 
-const PREFIX = "holdfast_";
-
-type Query = (text: string, values?: readonly SqlValue[]) => Promise<SqlRow[]>;
+export const PREFIX = "holdfast_";
 
 /**
  * Brings the schema up to date: one transaction under an advisory lock, so that many processes may
@@ -26,10 +25,7 @@ type Query = (text: string, values?: readonly SqlValue[]) => Promise<SqlRow[]>;
  * @returns where the official saver's tables are, if they are in the same database
  * @throws {SchemaTooNewError} a newer holdfast wrote them
  */
-export async function setUp(
-  connection: Connection,
-  where: string,
-): Promise<{ officialTables: string | undefined }> {
+export async function setUp(connection: Connection, where: string): Promise<SetUp> {
   const { schema } = connection;
   const found = await versionOf(connection);
   if (pendingMigrations(MIGRATIONS, found, where).length > 0) {
@@ -56,9 +52,13 @@ export async function setUp(
     "SELECT schemaname FROM pg_tables WHERE tablename = 'checkpoint_migrations' LIMIT 1",
   );
   return {
-    officialTables:
-      official === undefined ? undefined : `the schema "${String(official["schemaname"])}"`,
+    officialTables: official === undefined ? undefined : schemaNamed(official["schemaname"]),
   };
+}
+
+/** How messages call a schema. */
+export function schemaNamed(name: unknown): string {
+  return `the schema "${String(name)}"`;
 }
 
 /** The version of our tables, 0 without any; finds out on the way how they are called. */

@@ -3,6 +3,7 @@
 import type { Cell } from "../encoding/cells.ts";
 import { MAX_RESERVED } from "../dialect.ts";
 import type {
+  NewThread,
   Removal,
   StatsRows,
   ThreadListing,
@@ -10,10 +11,22 @@ import type {
   ThreadQuery,
   ThreadRow,
 } from "../dialect.ts";
-import { checkpointRow, findThreadRow } from "./checkpoints.ts";
+import { checkpointRow, findThreadRow, threadRow } from "./checkpoints.ts";
 import { array, cellOf, type Connection, type SqlRow, type SqlValue } from "./connection.ts";
 
 const TABLES_BY_THREAD = ["checkpoints", "channel_versions", "payloads", "pending_writes"] as const;
+
+/** What may be there of a thread that has no row. */
+const TABLES_BY_KEY = [
+  "approvals",
+  "attempts",
+  "runs",
+  "breakers",
+  "limits",
+  "budgets",
+  "usage",
+  "effect_forks",
+] as const;
 
 export function findThread(
   connection: Connection,
@@ -22,20 +35,49 @@ export function findThread(
   return findThreadRow(connection, key);
 }
 
-export async function createThread(
+export async function createThreads(
   connection: Connection,
-  key: Uint8Array,
-  name: Cell | null,
-  hashKey: Uint8Array,
+  threads: readonly NewThread[],
   now: number,
-): Promise<ThreadRow> {
-  await connection.query(insertThreadText(connection), [key, ...columnsOf(name), hashKey, now]);
-  return (await findThreadRow(connection, key)) as ThreadRow;
+): Promise<ThreadRow[]> {
+  const rows = await connection.query(
+    `WITH made AS (
+       INSERT INTO ${connection.name("threads")} (key, name, name_bytes, hash_key, created_at, updated_at)
+       SELECT w.*, $5::bigint, $5::bigint
+       FROM unnest($1::bytea[], $2::text[], $3::bytea[], $4::bytea[]) AS w (key, name, name_bytes, hash_key)
+       WHERE NOT EXISTS (SELECT FROM ${connection.name("threads")} t WHERE t.key = w.key)
+       ORDER BY w.key ON CONFLICT DO NOTHING
+       RETURNING key, id, generation, hash_key, metadata, metadata_bytes
+     )
+     SELECT * FROM made
+     UNION ALL
+     SELECT key, id, generation, hash_key, metadata, metadata_bytes
+     FROM ${connection.name("threads")} WHERE key = ANY ($1::bytea[])`,
+    [
+      array.bytes(threads.map((thread) => thread.key)),
+      ...array.cells(threads.map((thread) => thread.name)),
+      array.bytes(threads.map((thread) => thread.hashKey)),
+      now,
+    ],
+  );
+  const found = new Map(rows.map((row) => [hex(row["key"] as Uint8Array), threadRow(row)]));
+  // What another process made meanwhile is there now, but this statement did not see it.
+  const unseen = threads.filter(({ key }) => !found.has(hex(key)));
+  if (unseen.length > 0) {
+    const rest = await createThreads(connection, unseen, now);
+    unseen.forEach(({ key }, i) => found.set(hex(key), rest[i] as ThreadRow));
+  }
+  return threads.map(({ key }) => found.get(hex(key)) as ThreadRow);
+}
+
+function hex(key: Uint8Array): string {
+  return Buffer.from(key).toString("hex");
 }
 
 function insertThreadText(connection: Connection): string {
   return `INSERT INTO ${connection.name("threads")} (key, name, name_bytes, hash_key, created_at, updated_at)
-     VALUES ($1, $2, $3, $4, $5::bigint, $5::bigint) ON CONFLICT DO NOTHING RETURNING id`;
+     VALUES ($1, $2, $3, $4, $5::bigint, $5::bigint) ON CONFLICT DO NOTHING
+     RETURNING id, pg_current_xact_id()::text AS transaction`;
 }
 
 function columnsOf(cell: Cell | null): [text: string | null, bytes: Uint8Array | null] {
@@ -123,6 +165,14 @@ export async function deleteThreadRows(connection: Connection, key: Uint8Array):
       `DELETE FROM ${connection.name("threads")} WHERE key = $1 RETURNING id`,
       [key],
     );
+    for (const table of TABLES_BY_KEY) {
+      await query(`DELETE FROM ${connection.name(table)} WHERE thread_key = $1`, [key]);
+    }
+    // What counts once ever outlives the thread.
+    await query(
+      `DELETE FROM ${connection.name("effects")} WHERE thread_key = $1 AND scope = 'thread'`,
+      [key],
+    );
     if (thread === undefined) return;
     for (const table of TABLES_BY_THREAD) {
       await query(`DELETE FROM ${connection.name(table)} WHERE thread_id = $1`, [
@@ -140,7 +190,7 @@ export function copyThreadRows(
   now: number,
 ): Promise<boolean> {
   const table = (which: string): string => connection.name(which);
-  return connection.transaction(async (query) => {
+  return connection.transaction(async (query, _client, noteId) => {
     // Nobody prunes or writes it while it is copied.
     await query(`SELECT 1 FROM ${table("threads")} WHERE id = $1 FOR UPDATE`, [from.id]);
     const [created] = await query(insertThreadText(connection), [
@@ -150,6 +200,8 @@ export function copyThreadRows(
       now,
     ]);
     if (created === undefined) return false;
+    // The second time it would find the copy that the first one made.
+    noteId(created["transaction"] as string);
     const to = created["id"] as number;
     await query(
       `UPDATE ${table("threads")} t SET metadata = s.metadata, metadata_bytes = s.metadata_bytes
@@ -276,6 +328,20 @@ export function removeThreadRows(
         [thread, ...places],
       );
     }
+    await query(
+      `DELETE FROM ${table("attempts")} r USING unnest($2::bytea[], $3::bytea[]) AS gone (ns, id)
+       WHERE r.thread_key = (SELECT key FROM ${table("threads")} WHERE id = $1)
+         AND r.checkpoint_ns = gone.ns AND r.checkpoint_id = gone.id`,
+      [thread, ...places],
+    );
+    // Without a key it belongs to a task that can't run again; but what can be undone may have to be.
+    await query(
+      `DELETE FROM ${table("effects")} r USING unnest($2::bytea[], $3::bytea[]) AS gone (ns, id)
+       WHERE r.thread_key = (SELECT key FROM ${table("threads")} WHERE id = $1)
+         AND gone.ns = ''::bytea AND r.root_checkpoint = gone.id AND r.task_id IS NOT NULL
+         AND (NOT r.undoable OR r.state = 'closed')`,
+      [thread, ...places],
+    );
     await query(`DELETE FROM ${table("channel_versions")} WHERE id = ANY ($1::bigint[])`, [
       array.bigints(removal.versions),
     ]);

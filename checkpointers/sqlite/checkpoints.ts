@@ -21,80 +21,62 @@ const WRITE_COLUMNS = "task_id, idx, branch, channel, base_id, data";
 export function commitBatch(connection: Connection, batch: Batch): Promise<ReadonlySet<number>> {
   return connection.write(() => {
     const left = new Set<number>();
-    const touch = connection.sql(
-      `UPDATE holdfast_threads
-       SET updated_at = max(updated_at, ?), revision = revision + 1, metadata = coalesce(?, metadata)
-       WHERE id = ? AND generation = ?`,
-    );
-    for (const thread of batch.threads) {
-      const { changes } = touch.run(
-        thread.updatedAt,
-        thread.metadata,
-        thread.id,
-        thread.generation,
-      );
-      if (Number(changes) === 0) left.add(thread.id);
+    const touch = connection.sql(TOUCH_THREAD);
+    for (const { updatedAt, metadata, id, generation, token } of batch.threads) {
+      const { changes } = touch.run(updatedAt, metadata, id, generation, token);
+      if (Number(changes) === 0) left.add(id);
     }
-    for (const row of batch.payloads) if (!left.has(row.thread)) insertPayload(connection, row);
-    for (const row of batch.versions) if (!left.has(row.thread)) insertVersion(connection, row);
-    for (const row of batch.writes) if (!left.has(row.thread)) insertWrite(connection, row);
-    for (const row of batch.checkpoints)
-      if (!left.has(row.thread)) insertCheckpoint(connection, row);
+    const isWritten = (row: { thread: number }): boolean =>
+      left.size === 0 || !left.has(row.thread);
+    const payload = connection.sql(INSERT_PAYLOAD);
+    for (const row of batch.payloads)
+      if (isWritten(row)) payload.run(row.thread, row.hash, row.kind, row.data);
+    const version = connection.sql(INSERT_VERSION);
+    for (const row of batch.versions)
+      if (isWritten(row)) version.run(row.id, row.thread, row.channel, row.base, row.data);
+    for (const row of batch.writes) if (isWritten(row)) insertWrite(connection, row);
+    for (const row of batch.checkpoints) if (isWritten(row)) insertCheckpoint(connection, row);
     return left;
   });
 }
 
-function insertPayload(connection: Connection, row: PayloadRow): void {
-  connection
-    .sql(
-      "INSERT INTO holdfast_payloads (thread_id, hash, kind, data) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-    )
-    .run(row.thread, row.hash, row.kind, row.data);
-}
+const TOUCH_THREAD = `UPDATE holdfast_threads
+  SET updated_at = max(updated_at, ?), revision = revision + 1, metadata = coalesce(?, metadata)
+  WHERE id = ? AND generation = ? AND lease_token = coalesce(?, lease_token)`;
 
-function insertVersion(connection: Connection, row: VersionRow): void {
-  connection
-    .sql(
-      `INSERT INTO holdfast_channel_versions (id, thread_id, channel, base_id, data)
-       VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-    )
-    .run(row.id, row.thread, row.channel, row.base, row.data);
-}
+const INSERT_PAYLOAD =
+  "INSERT INTO holdfast_payloads (thread_id, hash, kind, data) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING";
+
+const INSERT_VERSION = `INSERT INTO holdfast_channel_versions (id, thread_id, channel, base_id, data)
+  VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`;
+
+const INSERT_WRITE = `INSERT INTO holdfast_pending_writes
+    (thread_id, checkpoint_ns, checkpoint_id, task_id, idx, branch, channel, base_id, data)
+  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+  ON CONFLICT (thread_id, checkpoint_ns, checkpoint_id, task_id, idx, branch)`;
+
+const KEEP_WRITE = `${INSERT_WRITE} DO NOTHING`;
+
+const REPLACE_WRITE = `${INSERT_WRITE}
+  DO UPDATE SET channel = excluded.channel, base_id = excluded.base_id, data = excluded.data`;
+
+const INSERT_CHECKPOINT = `INSERT INTO holdfast_checkpoints (${CHECKPOINT_COLUMNS})
+  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+  ON CONFLICT (thread_id, checkpoint_ns, checkpoint_id) DO UPDATE SET
+    parent_id = coalesce(excluded.parent_id, holdfast_checkpoints.parent_id), manifest = excluded.manifest,
+    consumed = coalesce(excluded.consumed, holdfast_checkpoints.consumed),
+    run_id = excluded.run_id, created_at = excluded.created_at, header = excluded.header`;
 
 function insertWrite(connection: Connection, row: WriteRow): void {
-  const conflict = row.replace
-    ? "DO UPDATE SET channel = excluded.channel, base_id = excluded.base_id, data = excluded.data"
-    : "DO NOTHING";
+  const { thread, ns, checkpoint, task, idx, branch, channel, base, replace, data } = row;
   connection
-    .sql(
-      `INSERT INTO holdfast_pending_writes
-         (thread_id, checkpoint_ns, checkpoint_id, task_id, idx, branch, channel, base_id, data)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-       ON CONFLICT (thread_id, checkpoint_ns, checkpoint_id, task_id, idx, branch) ${conflict}`,
-    )
-    .run(
-      row.thread,
-      row.ns,
-      row.checkpoint,
-      row.task,
-      row.idx,
-      row.branch,
-      row.channel,
-      row.base,
-      row.data,
-    );
+    .sql(replace ? REPLACE_WRITE : KEEP_WRITE)
+    .run(thread, ns, checkpoint, task, idx, branch, channel, base, data);
 }
 
 function insertCheckpoint(connection: Connection, row: CheckpointRow): void {
   connection
-    .sql(
-      `INSERT INTO holdfast_checkpoints (${CHECKPOINT_COLUMNS})
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-       ON CONFLICT (thread_id, checkpoint_ns, checkpoint_id) DO UPDATE SET
-         parent_id = coalesce(excluded.parent_id, holdfast_checkpoints.parent_id), manifest = excluded.manifest,
-         consumed = coalesce(excluded.consumed, holdfast_checkpoints.consumed),
-         run_id = excluded.run_id, created_at = excluded.created_at, header = excluded.header`,
-    )
+    .sql(INSERT_CHECKPOINT)
     .run(
       row.thread,
       row.ns,
@@ -260,21 +242,40 @@ export function findWrites(
   channels: readonly Uint8Array[] | undefined,
 ): Promise<(FoundWrite & { checkpoint: Uint8Array })[]> {
   return connection.read(() => {
-    const statement = connection.sql(
-      `SELECT ${WRITE_COLUMNS} FROM holdfast_pending_writes
-       WHERE thread_id = ? AND checkpoint_ns = ? AND checkpoint_id = ? ORDER BY task_id, idx, branch`,
-    );
-    const wanted = channels?.map((channel) => Buffer.from(channel));
-    return checkpoints.flatMap((checkpoint) =>
-      statement
-        .all(thread, ns, checkpoint)
-        .map((row) => ({ ...writeRow(row as SqlRow), checkpoint }))
-        .filter(
-          (write) =>
-            wanted === undefined || wanted.some((channel) => channel.equals(write.channel)),
-        ),
-    );
+    // All between the first and the last: one statement takes less than one for each.
+    const wanted = new Map(checkpoints.map((id) => [latin1(id), id]));
+    const [first, last] = extent(checkpoints);
+    const ofChannels = channels && new Set(channels.map(latin1));
+    const found: (FoundWrite & { checkpoint: Uint8Array })[] = [];
+    if (first === undefined || last === undefined) return found;
+    const rows = connection
+      .sql(
+        `SELECT checkpoint_id, ${WRITE_COLUMNS} FROM holdfast_pending_writes
+         WHERE thread_id = ? AND checkpoint_ns = ? AND checkpoint_id BETWEEN ? AND ?
+         ORDER BY checkpoint_id, task_id, idx, branch`,
+      )
+      .all(thread, ns, first, last) as SqlRow[];
+    for (const row of rows) {
+      const checkpoint = wanted.get(latin1(row["checkpoint_id"] as Uint8Array));
+      if (checkpoint === undefined) continue;
+      if (ofChannels?.has(latin1(row["channel"] as Uint8Array)) === false) continue;
+      found.push({ ...writeRow(row), checkpoint });
+    }
+    return found;
   });
+}
+
+function extent(ids: readonly Uint8Array[]): [first?: Uint8Array, last?: Uint8Array] {
+  let [first, last] = [ids[0], ids[0]];
+  for (const id of ids) {
+    if (Buffer.compare(id, first as Uint8Array) < 0) first = id;
+    if (Buffer.compare(id, last as Uint8Array) > 0) last = id;
+  }
+  return first === undefined || last === undefined ? [] : [first, last];
+}
+
+function latin1(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
 }
 
 export function findAncestors(

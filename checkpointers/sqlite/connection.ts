@@ -84,13 +84,13 @@ export class Connection {
   async configure(): Promise<void> {
     await this.#patiently(() => {
       this.#db.exec("PRAGMA busy_timeout = 0");
-      // Only where the file is still empty: lets a prune give space back.
-      this.#db.exec("PRAGMA auto_vacuum = INCREMENTAL");
-      this.#db.exec("PRAGMA journal_mode = WAL");
+      // Lets a prune give space back. An empty file only can be told so, and to any other it would be
+      // a write each time that it is opened.
+      if (this.#isEmpty()) this.#db.exec("PRAGMA auto_vacuum = INCREMENTAL");
       // What is deleted is overwritten, also where SQLite moves a row within the file.
-      this.#db.exec("PRAGMA secure_delete = ON");
       this.#db.exec(
-        `PRAGMA synchronous = ${this.#options.synchronous === "full" ? "FULL" : "NORMAL"}`,
+        `PRAGMA journal_mode = WAL; PRAGMA secure_delete = ON;
+         PRAGMA synchronous = ${this.#options.synchronous === "full" ? "FULL" : "NORMAL"}`,
       );
     });
   }
@@ -103,6 +103,11 @@ export class Connection {
       this.#statements.set(text, statement);
     }
     return statement;
+  }
+
+  /** SQLite has no clock but this machine's. */
+  now(): number {
+    return Math.round(this.#options.clock.now());
   }
 
   exec(text: string): void {
@@ -123,10 +128,15 @@ export class Connection {
         this.#db.exec("COMMIT");
         return result;
       } catch (error) {
-        if (this.#inTransaction()) this.#db.exec("ROLLBACK");
+        if (this.isInside) this.#db.exec("ROLLBACK");
         throw error;
       }
     });
+  }
+
+  /** For the user's statements within {@link write}: nothing of it begins or ends a transaction. */
+  handle(): Pick<SqliteDatabase, "exec" | "prepare"> {
+    return { exec: (sql) => this.#db.exec(sql), prepare: (sql) => this.#db.prepare(sql) };
   }
 
   close(): void {
@@ -136,7 +146,13 @@ export class Connection {
     this.#db.close();
   }
 
-  #inTransaction(): boolean {
+  #isEmpty(): boolean {
+    const { page_count } = this.#db.prepare("PRAGMA page_count").get() as { page_count: number };
+    return page_count === 0;
+  }
+
+  /** Whether a transaction is open, ours or the user's. */
+  get isInside(): boolean {
     return this.#db.isTransaction ?? this.#db.inTransaction ?? false;
   }
 
@@ -148,7 +164,7 @@ export class Connection {
     let waited = 0;
     for (let pause = 1; ; pause = Math.min(pause * 2, 100)) {
       // Invariant C3: a transaction that is open here is the user's.
-      if (!this.#inTransaction()) {
+      if (!this.isInside) {
         try {
           return work();
         } catch (error) {

@@ -1,20 +1,28 @@
 /** SQLite behind the port. */
 
+import type { Clock } from "../../src/clock.ts";
 import type { Dialect } from "../dialect.ts";
+import { approvalRows } from "./approvals.ts";
+import { attemptRows } from "./attempts.ts";
 import * as checkpoints from "./checkpoints.ts";
 import type { Connection } from "./connection.ts";
+import { effectRows } from "./effects.ts";
+import { leaseRows } from "./leases.ts";
+import { runRows } from "./runs.ts";
 import { setUp } from "./schema.ts";
+import { stateRows } from "./states.ts";
+import { statusRows } from "./status.ts";
 import * as threads from "./threads.ts";
+import { usageRows } from "./usage.ts";
 
-export function sqliteDialect(connection: Connection, where: string): Dialect {
+export function sqliteDialect(connection: Connection, where: string, clock: Clock): Dialect {
   return {
     where,
     setup: () => setUp(connection, where),
     end: () => Promise.resolve(connection.close()),
     reserveVersions: (count) => threads.reserveVersions(connection, count),
     findThread: (key) => threads.findThread(connection, key),
-    createThread: (key, name, hashKey, now) =>
-      threads.createThread(connection, key, name, hashKey, now),
+    createThreads: (wanted, now) => threads.createThreads(connection, wanted, now),
     commit: (batch) => checkpoints.commitBatch(connection, batch),
     readCheckpoint: (key, ns, id) => checkpoints.findCheckpoint(connection, key, ns, id),
     readVersions: (_thread, ids) => checkpoints.findVersions(connection, ids),
@@ -35,5 +43,14 @@ export function sqliteDialect(connection: Connection, where: string): Dialect {
       threads.removeThreadRows(connection, thread, revision, removal),
     threadsOfRuns: (runIds) => threads.findThreadsOfRuns(connection, runIds),
     stats: (thread) => threads.countRows(connection, thread),
+    approvals: approvalRows(connection),
+    effects: effectRows(connection, clock),
+    leases: leaseRows(connection),
+    now: () => Promise.resolve(connection.now()),
+    states: stateRows(connection),
+    attempts: attemptRows(connection),
+    status: statusRows(connection),
+    usage: usageRows(connection),
+    runs: runRows(connection),
   };
 }

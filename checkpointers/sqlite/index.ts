@@ -40,13 +40,14 @@ export class SqliteSaver extends HoldfastSaver {
    */
   constructor(db: SqliteDatabase, serde?: SerializerProtocol, options: SqliteSaverOptions = {}) {
     const where = options.where ?? "the SQLite database";
+    const clock = options.clock ?? systemClock;
     const connection = new Connection(db, {
       where,
       synchronous: options.synchronous ?? "normal",
       lockTimeout: options.lockTimeout ?? DEFAULT_LOCK_TIMEOUT,
-      clock: options.clock ?? systemClock,
+      clock,
     });
-    super(sqliteDialect(connection, where), serde, options);
+    super(sqliteDialect(connection, where, clock), serde, options);
     this.db = db;
   }
 

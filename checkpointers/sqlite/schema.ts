@@ -18,7 +18,8 @@ export async function setUp(
   where: string,
 ): Promise<{ officialTables: string | undefined }> {
   await connection.configure();
-  const found = await connection.read(() => versionOf(connection));
+  const tables = await connection.read(() => tablesOf(connection));
+  const found = await connection.read(() => versionOf(connection, tables));
   if (pendingMigrations(MIGRATIONS, found, where).length > 0) {
     await connection.write(() => {
       // Another process may have been faster: look again under the lock.
@@ -33,15 +34,13 @@ export async function setUp(
       }
     });
   }
-  const hasOfficial = await connection.read(
-    () => hasTable(connection, "checkpoints") && hasTable(connection, "writes"),
-  );
+  const hasOfficial = tables.has("checkpoints") && tables.has("writes");
   return { officialTables: hasOfficial ? where : undefined };
 }
 
 /** The schema version of an open database; 0 without tables. */
-export function versionOf(connection: Connection): number {
-  if (!hasTable(connection, "holdfast_migrations")) return 0;
+export function versionOf(connection: Connection, tables = tablesOf(connection)): number {
+  if (!tables.has("holdfast_migrations")) return 0;
   const row = connection.sql("SELECT max(version) AS version FROM holdfast_migrations").get();
   return (row as { version: number | null }).version ?? 0;
 }
@@ -52,9 +51,13 @@ function createLedger(connection: Connection): void {
   );
 }
 
-function hasTable(connection: Connection, name: string): boolean {
-  const row = connection
-    .sql("SELECT 1 AS found FROM sqlite_master WHERE type = 'table' AND name = ?")
-    .get(name);
-  return row !== undefined;
+/** Which of the tables are there that tell whose file it is. */
+function tablesOf(connection: Connection): ReadonlySet<string> {
+  const rows = connection
+    .sql(
+      `SELECT name FROM sqlite_master
+       WHERE type = 'table' AND name IN ('holdfast_migrations', 'checkpoints', 'writes')`,
+    )
+    .all();
+  return new Set(rows.map((row) => (row as { name: string }).name));
 }

@@ -2,6 +2,7 @@
 
 import type { Cell } from "../encoding/cells.ts";
 import type {
+  NewThread,
   Removal,
   StatsRows,
   ThreadListing,
@@ -14,6 +15,18 @@ import type { Connection, SqlRow, SqlValue } from "./connection.ts";
 
 const TABLES_BY_THREAD = ["checkpoints", "channel_versions", "payloads", "pending_writes"] as const;
 
+/** What may be there of a thread that has no row. */
+const TABLES_BY_KEY = [
+  "approvals",
+  "attempts",
+  "runs",
+  "breakers",
+  "limits",
+  "budgets",
+  "usage",
+  "effect_forks",
+] as const;
+
 export function findThread(
   connection: Connection,
   key: Uint8Array,
@@ -21,16 +34,18 @@ export function findThread(
   return connection.read(() => findThreadRow(connection, key));
 }
 
-export function createThread(
+export async function createThreads(
   connection: Connection,
-  key: Uint8Array,
-  name: Cell | null,
-  hashKey: Uint8Array,
+  threads: readonly NewThread[],
   now: number,
-): Promise<ThreadRow> {
+): Promise<ThreadRow[]> {
+  const find = ({ key }: NewThread): ThreadRow | undefined => findThreadRow(connection, key);
+  // One that is there is found without the lock for writing.
+  const found = await connection.read(() => threads.map(find));
+  if (found.every((row) => row !== undefined)) return found;
   return connection.write(() => {
-    insertThread(connection, key, name, hashKey, now);
-    return findThreadRow(connection, key) as ThreadRow;
+    for (const { key, name, hashKey } of threads) insertThread(connection, key, name, hashKey, now);
+    return threads.map(find) as ThreadRow[];
   });
 }
 
@@ -142,6 +157,13 @@ async function erase<T>(connection: Connection, work: () => T): Promise<T> {
 
 export function deleteThreadRows(connection: Connection, key: Uint8Array): Promise<void> {
   return erase(connection, () => {
+    for (const table of TABLES_BY_KEY) {
+      connection.sql(`DELETE FROM holdfast_${table} WHERE thread_key = ?`).run(key);
+    }
+    // What counts once ever outlives the thread.
+    connection
+      .sql("DELETE FROM holdfast_effects WHERE thread_key = ? AND scope = 'thread'")
+      .run(key);
     const thread = findThreadRow(connection, key);
     if (thread === undefined) return;
     for (const table of TABLES_BY_THREAD) {
@@ -272,6 +294,21 @@ export function removeThreadRows(
       connection
         .sql(
           "DELETE FROM holdfast_pending_writes WHERE thread_id = ? AND checkpoint_ns = ? AND checkpoint_id = ?",
+        )
+        .run(thread, ns, id);
+      // Without a key it belongs to a task that can't run again; but what can be undone may have to be.
+      connection
+        .sql(
+          `DELETE FROM holdfast_effects
+           WHERE thread_key = (SELECT key FROM holdfast_threads WHERE id = ?) AND root_checkpoint = ?
+             AND task_id IS NOT NULL AND ? = x'' AND (NOT undoable OR state = 'closed')`,
+        )
+        .run(thread, id, ns);
+      connection
+        .sql(
+          `DELETE FROM holdfast_attempts
+           WHERE thread_key = (SELECT key FROM holdfast_threads WHERE id = ?)
+             AND checkpoint_ns = ? AND checkpoint_id = ?`,
         )
         .run(thread, ns, id);
     }

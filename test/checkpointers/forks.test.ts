@@ -45,7 +45,7 @@ describe.each([
         ["sends", 0.2],
         ["subgraphs", 0.25],
         ["failures", 0.1],
-        ["delta", 0.01],
+        ["delta", 0.15],
         ["in place", 0.1],
         ["updates", 0.4],
       ];

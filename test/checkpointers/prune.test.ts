@@ -8,6 +8,7 @@ import { describe, expect, it } from "vitest";
 import type { HoldfastSaver } from "../../checkpointers/saver.ts";
 import type { PrunePolicy } from "../../src/store.ts";
 import { nestedGraph } from "../conformance/history-graphs.ts";
+import { isHoldfastError } from "../../src/errors.ts";
 import { startChild } from "../support/child.ts";
 import { dangling, unreachable } from "../support/fsck.ts";
 import { newFile, placeAt, PLACES } from "../support/places.ts";
@@ -222,8 +223,12 @@ describe.each(PLACES)("a prune on %s", (_, newPlace) => {
     let prunes = 0;
     while (!isOver) {
       await new Promise((resolve) => void setImmediate(resolve));
-      const { checkpoints } = await saver.prune("*", { keepLast: 2 });
-      if (checkpoints > 0) prunes += 1;
+      const pruned = await saver.prune("*", { keepLast: 2 }).catch((error: unknown) => {
+        // On a slow machine it may never find the thread as it looked at it; then it says so.
+        if (!isHoldfastError(error, "DATABASE_UNAVAILABLE")) throw error;
+        return { checkpoints: 0 };
+      });
+      if (pruned.checkpoints > 0) prunes += 1;
     }
     expect(child.messages.at(-1)).toMatchObject({ type: "done" });
     expect(prunes).toBeGreaterThan(0);

@@ -7,6 +7,7 @@ import {
   messagesStateReducer,
 } from "@langchain/langgraph";
 import type { BaseMessage } from "@langchain/core/messages";
+import type { DeltaChannelHistory } from "@langchain/langgraph-checkpoint";
 import { canonical } from "./canonical.ts";
 import { isDelta, type ChannelKind, type ChannelSpec } from "./case.ts";
 
@@ -111,7 +112,7 @@ export function channelOf(spec: ChannelSpec, deltaAsPlain: boolean): unknown {
   }
 }
 
-function deltaChannel(kind: ChannelKind, snapshotFrequency: number): unknown {
+function deltaChannel(kind: ChannelKind, snapshotFrequency: number): object {
   switch (kind) {
     case "deltaAppend":
       return new DeltaChannel<Items, Items>(appendBatch, { snapshotFrequency });
@@ -123,6 +124,14 @@ function deltaChannel(kind: ChannelKind, snapshotFrequency: number): unknown {
     default:
       return new DeltaChannel(messagesDeltaReducer, { snapshotFrequency });
   }
+}
+
+/** A delta channel's value made of what a saver holds. */
+export function storedValue(spec: ChannelSpec, { seed, writes }: DeltaChannelHistory): unknown {
+  const kind = deltaChannel(spec.kind, spec.snapshotFrequency) as DeltaChannel;
+  const channel = kind.fromCheckpoint(seed);
+  channel.replayWrites(writes);
+  return channel.get();
 }
 
 /**

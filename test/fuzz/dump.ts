@@ -10,9 +10,9 @@ import {
 } from "@langchain/langgraph-checkpoint";
 import { canonical, sorted } from "./canonical.ts";
 import { isDelta } from "./case.ts";
-import { unordered } from "./channels.ts";
+import { storedValue, unordered } from "./channels.ts";
 import { UPDATE_TASK, type Labels } from "./labels.ts";
-import { allNodes, type Layout } from "./layout.ts";
+import { allNodes, innerLayout, type Channel, type Layout } from "./layout.ts";
 import { STUB_STEP } from "./recorder.ts";
 import type { Run } from "./run.ts";
 import type { Outcome } from "./script.ts";
@@ -40,6 +40,10 @@ export async function dumpThread(run: Run, threadId: string, detail: Detail): Pr
     }
     out[`states of "${nsLabel}"`] = byKey(states);
     if (detail.tuples) out[`tuples of "${nsLabel}"`] = await tuples(run, threadId, ns, labels);
+    const inner = ns === "" ? undefined : innerLayout(run.layout, ns);
+    const deltas = inner?.channels.filter(({ spec }) => isDelta(spec.kind)) ?? [];
+    if (deltas.length > 0)
+      out[`deltas of "${nsLabel}"`] = await innerDeltas(run, threadId, ns, { deltas, labels });
   }
   try {
     const config = { configurable: { thread_id: threadId } };
@@ -125,12 +129,41 @@ function state(snapshot: StateSnapshot, labels: Labels, delta: DeltaNames, detai
       };
     }),
   };
+  const parent = labels.of(parentConfig?.configurable?.["checkpoint_id"]);
+  // Unknown is the one checkpoint that is not labelled, of step STUB_STEP: as good as none.
+  out["parent"] = parent === "?" && !detail.tuples ? null : parent;
   if (detail.tuples) {
-    out["parent"] = labels.of(parentConfig?.configurable?.["checkpoint_id"]);
     out["map"] = canonical(config.configurable?.["checkpoint_map"] ?? null, labels.rename);
     out["metadata"] = sorted({ ...metadata, thread_id: null }, labels.rename);
   }
   return out;
+}
+
+/**
+ * The delta channels of a subgraph, rebuilt from what the saver holds, as the subgraph's own runs do:
+ * `getState` does not ask the saver for them (`_prepareStateSnapshot` knows only the graph's own).
+ */
+async function innerDeltas(
+  run: Run,
+  threadId: string,
+  ns: string,
+  { deltas, labels }: { deltas: readonly Channel[]; labels: Labels },
+): Promise<Json> {
+  const out: Json = {};
+  const names = deltas.map(({ name }) => name);
+  const place = { configurable: { thread_id: threadId, checkpoint_ns: ns } };
+  for await (const { config, checkpoint, metadata } of run.saver.list(place)) {
+    if (metadata?.step === STUB_STEP) continue;
+    const { channel_values: stored } = checkpoint;
+    const missing = names.filter((name) => !Object.hasOwn(stored, name));
+    const histories = await run.saver.getDeltaChannelHistory({ config, channels: missing });
+    const values = deltas.map(({ name, spec }): [string, unknown] => {
+      const history = histories[name];
+      return [name, unordered(storedValue(spec, history ?? { writes: [], seed: stored[name] }))];
+    });
+    out[String(labels.of(checkpoint.id))] = sorted(Object.fromEntries(values), labels.rename);
+  }
+  return byKey(out);
 }
 
 /** What the saver lists and what it gets one by one must be the same. */

@@ -95,3 +95,14 @@ export function mayRunTwoSubgraphs({ nodes }: GraphSpec): boolean {
 export function allNodes(layout: Layout): NodeLayout[] {
   return layout.nodes.flatMap((node) => [node, ...(node.inner ? allNodes(node.inner) : [])]);
 }
+
+/** The graph whose namespace it is; undefined for a node that is none. */
+export function innerLayout(layout: Layout, ns: string): Layout | undefined {
+  let found: Layout | undefined = layout;
+  for (const segment of ns.split("|")) {
+    const name = segment.split(":")[0];
+    if (/^\d+$/.test(name ?? "")) continue;
+    found = found?.nodes.find((node) => node.name === name)?.inner ?? undefined;
+  }
+  return found;
+}

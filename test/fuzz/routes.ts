@@ -42,7 +42,7 @@ export function sendsTo(
   const { name } = pick(layout.nodes, index);
   const most = spends(node) ? 3 : 2;
   return Array.from({ length: 1 + (count % most) }, (_, i) => {
-    const fan = `${node.name}.${i}.${digest % 1_000}`;
+    const fan = `${node.name}.${i}.${digest}`;
     return new Send(name, {
       sent: true,
       fan,

@@ -1,7 +1,6 @@
 /** Runs a case's operations one after the other, and says what came of each. */
 
 import { Command, type StateSnapshot } from "@langchain/langgraph";
-import { WRITES_IDX_MAP } from "@langchain/langgraph-checkpoint";
 import type { RunnableConfig } from "@langchain/core/runnables";
 import {
   allGraphs,
@@ -14,7 +13,7 @@ import {
   type UpdateOp,
 } from "./case.ts";
 import { Gate } from "./gate.ts";
-import { allNodes, mayRunTwoSubgraphs, type Layout } from "./layout.ts";
+import { allNodes, innerLayout, mayRunTwoSubgraphs, type Layout } from "./layout.ts";
 import type { Config, State } from "./loose.ts";
 import { hash, pick } from "./random.ts";
 import { OP_KEY } from "./recorder.ts";
@@ -79,7 +78,7 @@ class Script {
     const nodes = allNodes(layout);
     recorder.plan(name, new Gate(op.fault && { ...op.fault, node: op.fault.node % nodes.length }));
     const config = this.#config(op.thread, name, at);
-    const running = await this.#running(config, op);
+    const running = this.#running(config, op);
     switch (op.do) {
       case "input":
         return graph.invoke(inputOf(layout, op.seed), running);
@@ -203,27 +202,20 @@ class Script {
     const from: RunnableConfig = {
       configurable: { ...snapshot.config.configurable, [OP_KEY]: name },
     };
-    return graph.invoke(null, await this.#running(from, op));
-  }
-
-  async #running(config: RunnableConfig, op: InvokeOp | SubgraphOp): Promise<Config> {
-    const unsafe =
-      (this.#inPlace && op.durability === "async") ||
-      (this.#delta && op.durability === "exit" && (await this.#losesDeltas(op, config)));
-    const durability = unsafe ? "sync" : op.durability;
-    return { ...config, durability, recursionLimit: RECURSION_LIMIT };
+    return graph.invoke(null, this.#running(from, op));
   }
 
   /**
-   * Where LangGraph itself gets the delta channels of an "exit" invocation wrong, so that no oracle
-   * can say what is right: the writes that earlier invocations left at the checkpoint it stores a
-   * second time, as its own, and those of a command it stores on the checkpoint that they led to.
+   * Not "exit" for a command where there are delta channels: if it gets no further, LangGraph stores what
+   * it wrote twice, in the checkpoint's values and as pending writes on it (`_flushPendingWrites`), so
+   * that plain reducers apply it twice, and no oracle can say what is right.
    */
-  async #losesDeltas(op: InvokeOp | SubgraphOp, config: RunnableConfig): Promise<boolean> {
-    const { [OP_KEY]: _, ...configurable } = config.configurable ?? {};
-    if (op.do === "command" || configurable["checkpoint_id"] !== undefined) return true;
-    const tuple = await this.#run.saver.getTuple({ configurable });
-    return (tuple?.pendingWrites ?? []).some(([, channel]) => !(channel in WRITES_IDX_MAP));
+  #running(config: RunnableConfig, op: InvokeOp | SubgraphOp): Config {
+    const unsafe =
+      (this.#inPlace && op.durability === "async") ||
+      (this.#delta && op.durability === "exit" && op.do === "command");
+    const durability = unsafe ? "sync" : op.durability;
+    return { ...config, durability, recursionLimit: RECURSION_LIMIT };
   }
 
   #config(thread: number, name: string, at: string | undefined): RunnableConfig {
@@ -297,16 +289,6 @@ function inOrder<T extends { op: string }>(puts: readonly T[]): T[] {
         a.put.op.padStart(6, "0").localeCompare(b.put.op.padStart(6, "0")) || a.index - b.index,
     )
     .map(({ put }) => put);
-}
-
-function innerLayout(layout: Layout, ns: string): Layout | undefined {
-  let found: Layout | undefined = layout;
-  for (const segment of ns.split("|")) {
-    const name = segment.split(":")[0];
-    if (/^\d+$/.test(name ?? "")) continue;
-    found = found?.nodes.find((node) => node.name === name)?.inner ?? undefined;
-  }
-  return found;
 }
 
 /** Values for some of a graph's channels, as a user would send them. */

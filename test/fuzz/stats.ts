@@ -59,9 +59,9 @@ export function countFeatures(value: Case, dump: Json): Features {
 
 /** True if two checkpoints of one namespace have the same parent. */
 function hasFork(thread: Json): boolean {
-  return Object.entries(thread).some(([key, tuples]) => {
-    if (!key.startsWith("tuples of ")) return false;
-    const parents = Object.values(tuples as Record<string, { parent: string | null }>)
+  return Object.entries(thread).some(([key, states]) => {
+    if (!key.startsWith("states of ")) return false;
+    const parents = Object.values(states as Record<string, { parent: string | null }>)
       .map(({ parent }) => parent)
       .filter((parent) => parent !== null);
     return new Set(parents).size < parents.length;

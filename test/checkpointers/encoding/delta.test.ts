@@ -1,6 +1,11 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { applyDelta, diffTrees, type Delta } from "../../../checkpointers/encoding/delta.ts";
+import {
+  applyDelta,
+  applyDeltas,
+  diffTrees,
+  type Delta,
+} from "../../../checkpointers/encoding/delta.ts";
 import { stringify, type Node } from "../../../checkpointers/encoding/tree.ts";
 import { isHoldfastError } from "../../../src/errors.ts";
 import { apply, copyOf, edit, state } from "./arbitrary/edits.ts";
@@ -67,6 +72,44 @@ describe("a delta", () => {
       }),
       { numRuns: 100 },
     );
+  });
+
+  it("leads there in one go as well, to the tree and to the value alone", () => {
+    fc.assert(
+      fc.property(state, fc.array(edit, { maxLength: 30 }), (generated, edits) => {
+        const store = new Store();
+        let current = copyOf(generated);
+        let written = store.encode(current);
+        const keyframe = store.write(written);
+        const texts: string[] = [];
+        for (const each of edits) {
+          current = apply(current, each);
+          const next = store.encode(current, written);
+          texts.push(store.write(diffTrees(written, next)));
+          written = next;
+        }
+        const read = store.read(keyframe);
+        const before = textOf(read);
+        const deltas = texts.map((text) => store.read(text) as unknown as Delta);
+        const leaf = (text: string): Node => store.book.leaf(text);
+        expect(textOf(applyDeltas(read, deltas, leaf))).toBe(textOf(written));
+        // The rows that it was made of can be used again.
+        expect(textOf(read)).toBe(before);
+        expect(textOf(applyDeltas(read, deltas, leaf))).toBe(textOf(written));
+        expectSame(store.valueOf(keyframe, texts), store.decode(written));
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  it("that uses an element twice makes two values of it", () => {
+    const store = new Store();
+    const found = store.valueOf('[{"a":[1]},{"b":2}]', [
+      '{"p":[[0,2],[0,1],{"c":[0,{"r":3}]},[0,1]]}',
+    ]);
+    expect(found).toEqual([{ a: [1] }, { b: 2 }, { a: [1] }, 3, { a: [1] }]);
+    const list = found as unknown[];
+    expect(new Set([list[0], list[2], list[4]]).size).toBe(3);
   });
 
   it("changes neither of its trees", () => {

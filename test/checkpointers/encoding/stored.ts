@@ -1,13 +1,20 @@
 /** What the tests of the encoding share: a value to the text in the database, and back. */
 
 import { Decoder } from "../../../checkpointers/encoding/decode.ts";
+import { applyInPlace, type Delta } from "../../../checkpointers/encoding/delta.ts";
 import { encode } from "../../../checkpointers/encoding/encode.ts";
 import {
   PayloadBook,
   findReferences,
   resolveReferences,
 } from "../../../checkpointers/encoding/payloads.ts";
-import { Payload, stringify, type Node } from "../../../checkpointers/encoding/tree.ts";
+import {
+  Payload,
+  TAG,
+  stringify,
+  tagged,
+  type Node,
+} from "../../../checkpointers/encoding/tree.ts";
 import type { StoredType } from "../../../checkpointers/encoding/types.ts";
 
 /** A thread as its rows see it: payloads by hash, and everything else as text. */
@@ -60,6 +67,21 @@ export class Store {
 
   decode(tree: Node): unknown {
     return new Decoder(this.types).decode(tree);
+  }
+
+  /** The value at the end of a chain of such texts, without a tree of it. */
+  valueOf(keyframe: string, deltas: readonly string[]): unknown {
+    const valueOfHash = (hash: string): string | Uint8Array | undefined => this.#payloads.get(hash);
+    const tree = applyInPlace(
+      JSON.parse(keyframe) as Node,
+      deltas.map((delta) => JSON.parse(delta) as Delta),
+      (leaf) => {
+        const hash = tagged(leaf, TAG.payload)?.["h"];
+        const value = typeof hash === "string" ? valueOfHash(hash) : leaf;
+        return typeof value === "string" ? value : undefined;
+      },
+    );
+    return new Decoder(this.types).useUp(tree, valueOfHash);
   }
 
   /** Through the database and back. */

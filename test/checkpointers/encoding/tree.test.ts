@@ -22,6 +22,16 @@ describe("a value through the database", () => {
     );
   });
 
+  it("comes back the same where its text is used up for it", () => {
+    fc.assert(
+      fc.property(fc.clone(value, 2), ([original, copy]) => {
+        const store = new Store();
+        expectSame(store.valueOf(store.write(store.encode(original)), []), copy);
+      }),
+      RUNS,
+    );
+  });
+
   it("keeps the order of its keys, entries and elements", () => {
     fc.assert(
       fc.property(value, (original) => {
