@@ -7,22 +7,32 @@ export interface Clock {
   sleep(duration: number, signal?: AbortSignal): Promise<void>;
 }
 
+/** Node's timers end at once when asked for more than this. */
+const LONGEST_TIMER = 2 ** 31 - 1;
+
 export const systemClock: Clock = {
   now: () => Date.now(),
-  sleep: (duration, signal) =>
-    new Promise((resolve, reject) => {
-      if (signal?.aborted === true) {
-        reject(signal.reason as Error);
-        return;
-      }
-      const abort = (): void => {
-        clearTimeout(timer);
-        reject(signal?.reason as Error);
-      };
-      const timer = setTimeout(() => {
-        signal?.removeEventListener("abort", abort);
-        resolve();
-      }, duration);
-      signal?.addEventListener("abort", abort, { once: true });
-    }),
+  sleep: async (duration, signal) => {
+    let left = duration;
+    for (; left > LONGEST_TIMER; left -= LONGEST_TIMER) await timer(LONGEST_TIMER, signal);
+    await timer(left, signal);
+  },
 };
+
+function timer(duration: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted === true) {
+      reject(signal.reason as Error);
+      return;
+    }
+    const abort = (): void => {
+      clearTimeout(timeout);
+      reject(signal?.reason as Error);
+    };
+    const timeout = setTimeout(() => {
+      signal?.removeEventListener("abort", abort);
+      resolve();
+    }, duration);
+    signal?.addEventListener("abort", abort, { once: true });
+  });
+}

@@ -112,3 +112,239 @@ export class MissingDependencyError extends HoldfastError {
     super("MISSING_DEPENDENCY", message, options);
   }
 }
+
+/** The run's deadline is past, or would be before the step could end. */
+export class DeadlineExceededError extends HoldfastError {
+  /** The instant, in milliseconds since the epoch. */
+  readonly deadlineAt: number;
+
+  constructor(deadlineAt: number, what: string, options?: ErrorOptions) {
+    super(
+      "DEADLINE_EXCEEDED",
+      `${what}: the run's deadline was ${new Date(deadlineAt).toISOString()}. To go on, give it more ` +
+        "time: `graph.updateState(config, withDeadline(ms))`, then resume.",
+      options,
+    );
+    this.deadlineAt = deadlineAt;
+  }
+}
+
+/** An attempt took longer than its policy allows. Worth another attempt. */
+export class AttemptTimeoutError extends HoldfastError {
+  readonly kind: "run" | "idle";
+  /** The limit, in milliseconds. */
+  readonly timeout: number;
+
+  constructor(what: string, kind: "run" | "idle", timeout: number) {
+    super(
+      "ATTEMPT_TIMEOUT",
+      kind === "run"
+        ? `${what} took longer than ${timeout} ms.`
+        : `${what} gave no sign of life for ${timeout} ms.`,
+    );
+    this.kind = kind;
+    this.timeout = timeout;
+  }
+}
+
+/** The process ended, or was killed, in the middle of an attempt. */
+export class AttemptCrashedError extends HoldfastError {
+  readonly attempt: number;
+
+  constructor(what: string, attempt: number) {
+    super(
+      "ATTEMPT_CRASHED",
+      `The process ended in the middle of attempt ${attempt} of ${what}, as in attempts before: it may ` +
+        "be what ends it. Look for memory that runs out; then invoke the graph again, for new attempts.",
+    );
+    this.attempt = attempt;
+  }
+}
+
+/** The breaker of this name is open: its upstream failed too often, and is left alone until `retryAt`. */
+export class BreakerOpenError extends HoldfastError {
+  readonly breaker: string;
+  readonly retryAt: number;
+  /** True where a person opened it, until a person resets it. */
+  readonly isolated: boolean;
+
+  constructor(breaker: string, retryAt: number, isolated = false) {
+    super(
+      "BREAKER_OPEN",
+      isolated
+        ? `The breaker "${breaker}" was isolated by hand: nothing was called. ` +
+            `\`holdfast breakers reset ${breaker}\` lets calls through again.`
+        : `The breaker "${breaker}" is open until ${new Date(retryAt).toISOString()}: nothing was called. ` +
+            "`holdfast breakers ls` shows why.",
+    );
+    this.breaker = breaker;
+    this.retryAt = retryAt;
+    this.isolated = isolated;
+  }
+}
+
+/** No permit of a limit came free in the time that there was. */
+export class LimitExceededError extends HoldfastError {
+  readonly limit: string;
+  /** When one may come free. */
+  readonly retryAt: number;
+
+  constructor(limit: string, retryAt: number) {
+    super("LIMIT_EXCEEDED", `The limit "${limit}" had no room in time: nothing was called.`);
+    this.limit = limit;
+    this.retryAt = retryAt;
+  }
+}
+
+/** What a call may cost is spent, or the rest of it does not cover the call. */
+export class BudgetExceededError extends HoldfastError {
+  readonly budget: string;
+  readonly unit: "usd" | "tokens" | "calls" | "retries";
+  readonly limit: number;
+  /** Reservations of others, and of calls that died, included. */
+  readonly spent: number;
+  /** What the call may have cost more. */
+  readonly needed: number | undefined;
+  /** Attempts that were made of the call before. */
+  readonly attempts: number;
+
+  constructor(facts: {
+    budget: string;
+    unit: "usd" | "tokens" | "calls" | "retries";
+    limit: number;
+    spent: number;
+    needed?: number;
+    attempts: number;
+  }) {
+    const { budget, unit, limit, spent, needed, attempts } = facts;
+    const after = `after ${attempts} ${attempts === 1 ? "attempt" : "attempts"}`;
+    super(
+      "BUDGET_EXCEEDED",
+      needed === undefined || spent >= limit
+        ? `The budget "${budget}" is spent: ${spent} of ${limit} ${unit}, ${after}.`
+        : `The budget "${budget}" does not cover the next call: ${spent} of ${limit} ${unit} spent, ` +
+            `${needed} needed, ${after}.`,
+    );
+    this.budget = budget;
+    this.unit = unit;
+    this.limit = limit;
+    this.spent = spent;
+    this.needed = needed;
+    this.attempts = attempts;
+  }
+}
+
+/** An effect was called under an identity that is taken: with other arguments, or by another effect. */
+export class EffectConflictError extends HoldfastError {
+  readonly effect: string;
+
+  constructor(effect: string, message: string) {
+    super("EFFECT_CONFLICT", message);
+    this.effect = effect;
+  }
+}
+
+/** Nobody knows whether an effect was performed, and its author left that to a person. */
+export class EffectUnknownError extends HoldfastError {
+  readonly effect: string;
+  readonly idempotencyKey: string;
+
+  constructor(effect: string, idempotencyKey: string, message: string) {
+    super("EFFECT_UNKNOWN", message);
+    this.effect = effect;
+    this.idempotencyKey = idempotencyKey;
+  }
+}
+
+/** Something needs a node of a graph with a holdfast saver around it, and has none. */
+export class NotDurableError extends HoldfastError {
+  constructor(message: string) {
+    super("NOT_DURABLE", message);
+  }
+}
+
+/** A person said no. */
+export class RejectedError extends HoldfastError {
+  readonly approvalId: string;
+  readonly by: string | undefined;
+  readonly reason: string | undefined;
+
+  constructor(
+    approvalId: string,
+    title: string,
+    by: string | undefined,
+    reason: string | undefined,
+  ) {
+    super(
+      "REJECTED",
+      `"${title}" was rejected${by === undefined ? "" : ` by ${by}`}${reason === undefined ? "." : `: ${reason}`}`,
+    );
+    this.approvalId = approvalId;
+    this.by = by;
+    this.reason = reason;
+  }
+}
+
+/** Somebody else is writing to the thread. */
+export class ThreadBusyError extends HoldfastError {
+  readonly threadId: string;
+  readonly owner: string;
+  /** When its lease ends unless it is renewed. */
+  readonly expiresAt: number;
+
+  constructor(threadId: string, owner: string, expiresAt: number) {
+    super(
+      "THREAD_BUSY",
+      `Thread "${threadId}" is being run by ${owner}, at least until ${new Date(expiresAt).toISOString()}.`,
+    );
+    this.threadId = threadId;
+    this.owner = owner;
+    this.expiresAt = expiresAt;
+  }
+}
+
+/** This process lost its lease on the thread: somebody else runs it, and nothing more is written. */
+export class LeaseLostError extends HoldfastError {
+  readonly threadId: string;
+  readonly token: number;
+
+  constructor(threadId: string, token: number) {
+    super(
+      "LEASE_LOST",
+      `The lease on thread "${threadId}" (token ${token}) was lost: another process runs it now. ` +
+        "Nothing of this attempt was written since.",
+    );
+    this.threadId = threadId;
+    this.token = token;
+  }
+}
+
+const EXHAUSTED = Symbol.for("holdfast.exhausted");
+
+/** Marks an error as one that a policy has given up on, so that no outer policy tries again. */
+export function markExhausted<E>(error: E): E {
+  if (typeof error === "object" && error !== null && Object.isExtensible(error)) {
+    Object.defineProperty(error, EXHAUSTED, { value: true, configurable: true });
+  }
+  return error;
+}
+
+/** True for an error that an inner policy has given up on. */
+export function isExhausted(error: unknown): boolean {
+  return typeof error === "object" && error !== null && EXHAUSTED in error;
+}
+
+const FREE = Symbol.for("holdfast.free");
+
+/** Marks an error as one that costs no attempt: its call was made on trial, for all who wait. */
+export function markFree<E>(error: E): E {
+  if (typeof error === "object" && error !== null && Object.isExtensible(error)) {
+    Object.defineProperty(error, FREE, { value: true, configurable: true });
+  }
+  return error;
+}
+
+/** True for an error that costs no attempt. */
+export function isFree(error: unknown): boolean {
+  return typeof error === "object" && error !== null && FREE in error;
+}

@@ -76,3 +76,14 @@ export function randomTag(): string {
 export function randomKey(length: number): Uint8Array {
   return randomBytes(length);
 }
+
+/** Where chance comes from: a number from 0 up to 1, without it. Tests pass their own. */
+export type Random = () => number;
+
+/** Chance for jitter; nothing secret is made of it. */
+export const random: Random = () => Math.random();
+
+/** 32 hex digits that stand for these texts: equal for equal ones, unlike for any others. */
+export function digestOf(...texts: string[]): string {
+  return createHash("sha256").update(JSON.stringify(texts)).digest("hex").slice(0, 32);
+}

@@ -1,5 +1,78 @@
 /** The public names of holdfast. The savers are at `holdfast/sqlite` and `holdfast/postgres`. */
 
+/** Steps: nodes under policies, and the fields of a run in the graph's own state. */
+export { durable } from "./steps/durable.ts";
+export type { Durable, DurableFor, DurableRunnableOf, NodeFunction } from "./steps/durable.ts";
+export type { DurablePolicy, Failure, TimeoutPolicy } from "./steps/durable-policy.ts";
+export { durableModel } from "./steps/model.ts";
+export type { DurableModel } from "./steps/model.ts";
+export type { ModelPolicy } from "./steps/model/policy.ts";
+export { durableTool } from "./steps/tool.ts";
+export type { ToolPolicy } from "./steps/tool/policy.ts";
+export { runToEnd } from "./run/run-to-end.ts";
+export type { RunToEndOptions } from "./run/run.ts";
+export type { RunOutcome, Waiting } from "./run/outcome.ts";
+export type { Gate } from "./run/gate.ts";
+export type { Question } from "./run/tasks.ts";
+export { approval } from "./steps/approval.ts";
+export type { ApprovalRequest, Decided } from "./steps/approval.ts";
+export { approvals } from "./steps/inbox.ts";
+export type { AnswerOptions, Inbox, ListApprovalsOptions } from "./steps/inbox.ts";
+export type { Approval, ApprovalAnswer, ApprovalStatus, ApprovalVerb } from "./approval-store.ts";
+export { sleep, sleepUntil } from "./steps/sleep.ts";
+export { progress } from "./steps/progress.ts";
+export { parkOf } from "./steps/wait.ts";
+export type { Parked } from "./steps/wait.ts";
+export { durableState, durableStateSchema, durableZodState, withDeadline } from "./state.ts";
+export type { DeadlineOptions, DurableFields } from "./state.ts";
+export type { Clock } from "./clock.ts";
+
+/** The same policies around any function, without a graph or a database; and what they go by. */
+export { retry } from "./policy/retry.ts";
+export type { RetryAttempt, RetryOptions } from "./policy/retry.ts";
+export type { CurveOptions, ErrorClass, RetryOn, RetryPolicy } from "./policy/retry-policy.ts";
+export type { Jitter } from "./policy/backoff.ts";
+export type { BreakerPolicy } from "./policy/breaker.ts";
+export type { LimitPolicy } from "./policy/limit.ts";
+export type { BudgetPolicy } from "./policy/budget.ts";
+export { classify } from "./policy/classify.ts";
+export type {
+  Classification,
+  Classifier,
+  ClassifyContext,
+  ErrorKind,
+  Verdict,
+} from "./policy/classify.ts";
+
+/** What holdfast decides while it works, as events. */
+export { events } from "./events.ts";
+export type { EmittedEvent, EventName, EventOrigin, HoldfastEvents } from "./events.ts";
+
+/** Side effects that happen once, and are taken back when their run fails for good. */
+export { effect } from "./effects/effect.ts";
+export { transaction } from "./effects/transaction.ts";
+export { idempotent } from "./effects/idempotent.ts";
+export { compensate } from "./effects/saga.ts";
+export { stuck } from "./effects/stuck.ts";
+export type {
+  CallOptions,
+  Effect,
+  EffectContext,
+  EffectOptions,
+  Reconciled,
+  SettlingContext,
+} from "./effects/types.ts";
+export type { SqliteHandle, TransactionOptions } from "./effects/transaction.ts";
+export type { IdempotentOptions } from "./effects/idempotent.ts";
+export type {
+  CompensableGraph,
+  CompensateOptions,
+  Compensation,
+  UndoneEffect,
+} from "./effects/saga.ts";
+export type { FoundOut, StuckCompensation } from "./effects/stuck.ts";
+export type { UnknownEffectAnswer, UnknownEffectQuestion } from "./effects/questions.ts";
+
 /** Time travel: a thread's states, what changed between them, and going on from any of them. */
 export { diff, findCheckpoint, fork, formatDiff, history, rewind } from "./history/index.ts";
 export type {
@@ -38,13 +111,25 @@ export type {
 
 /** Errors: one class per decision that a caller can take, recognised by brand and code. */
 export {
+  AttemptCrashedError,
+  AttemptTimeoutError,
+  BreakerOpenError,
+  BudgetExceededError,
   CorruptDataError,
   DatabaseUnavailableError,
+  DeadlineExceededError,
+  EffectConflictError,
+  EffectUnknownError,
   HoldfastError,
   InvalidInputError,
+  LeaseLostError,
+  LimitExceededError,
   MissingDependencyError,
+  NotDurableError,
   NotFoundError,
+  RejectedError,
   SchemaTooNewError,
+  ThreadBusyError,
   ThreadGoneError,
   UnserializableError,
   isHoldfastError,

@@ -2,13 +2,13 @@
 
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
-import type { BaseCheckpointSaver } from "@langchain/langgraph-checkpoint";
 import { DatabaseUnavailableError, NotFoundError, isHoldfastError } from "../errors.ts";
+import type { DurableSaver } from "../step-store.ts";
 import type { ThreadStore } from "../store.ts";
 import { describeDatabase, parseDatabaseUrl } from "./database-url.ts";
 import type { DatabaseUrl } from "./database-url.ts";
 
-export type Saver = BaseCheckpointSaver & ThreadStore;
+export type Saver = DurableSaver & ThreadStore;
 
 /** Where the project's threads are, and who said so. */
 export function chooseDatabase(

@@ -1,27 +1,35 @@
 /** One LangGraph run from the command line: streamed, always in durability "sync", and judged. */
 
-import { withoutStaleResume } from "./answers.ts";
+import { withoutStaleResume } from "../run/answers.ts";
 import type { Saver } from "./database.ts";
-import type { Gate } from "./gate.ts";
-import { gatesOf } from "./gate.ts";
 import type { Graph } from "./graph.ts";
-import { withSaver } from "./graph.ts";
+import { anySignal } from "../abort.ts";
+import { withSaver } from "../run/graph.ts";
+import type { Gate } from "../run/gate.ts";
+import { askAtGates } from "../run/inbox-gates.ts";
+import { configFor } from "../history/address.ts";
+import { holdLease } from "../run/lease.ts";
+import { isForeign } from "../run/foreign.ts";
+import { standing, type Standing } from "../run/standing.ts";
+import { LEASE_TOKEN_KEY, type StatusNote } from "../step-store.ts";
+import { describeError } from "./exit.ts";
 import type { Io } from "./io.ts";
 import type { Output } from "./output.ts";
 import { Progress } from "./progress.ts";
-import { errorsOf, isFinished, questionsOf, readLevel } from "./tasks.ts";
-import type { Level, Question } from "./tasks.ts";
+import { errorsOf, readLevel } from "../run/tasks.ts";
+import type { Level } from "../run/tasks.ts";
 import { harmless } from "./text.ts";
 
 /** How a run ended, or where the thread stands. */
 export type Outcome =
-  | { status: "done" }
+  | Exclude<Standing, { status: "waiting" }>
   /** `at`: an earlier checkpoint that was to be gone on from. */
-  | { status: "waiting"; gates: Gate[]; questions: Question[]; at?: string }
-  /** Neither finished nor waiting: killed or stopped in the middle. */
-  | { status: "unfinished"; nodes: string[] }
+  | (Extract<Standing, { status: "waiting" }> & { at?: string })
   | { status: "failed"; error: unknown; failures: { node: string; message: string }[] }
   | { status: "aborted" };
+
+/** How long a thread stays ours after this process was killed on another machine; here it is free at once. */
+const LEASE_DURATION = 30_000;
 
 export interface Drive {
   io: Io;
@@ -37,20 +45,35 @@ export interface Drive {
   recursionLimit: number | undefined;
 }
 
-/**
- * Runs until the end, a gate, a question or an error.
- * @param checkpointId goes on from this one, on a new branch, and not from the latest
- */
+interface DriveOptions {
+  /** Goes on from this one, on a new branch, and not from the latest. */
+  checkpointId?: string;
+  answering?: boolean;
+}
+
+/** Runs until the end, a gate, a question or an error. */
 export async function drive(
   run: Drive,
   input: unknown,
-  options: { checkpointId?: string; answering?: boolean } = {},
+  options: DriveOptions = {},
 ): Promise<Outcome> {
+  const outcome = await stream(run, input, options);
+  if (outcome.status === "failed" && isForeign(outcome.error)) return outcome;
+  const { status } = run.saver.steps;
+  status.note(run.threadId, noteOf(outcome));
+  await status.flush();
+  return outcome;
+}
+
+async function stream(run: Drive, input: unknown, options: DriveOptions): Promise<Outcome> {
   const { io, out, saver, threadId, level, graphName, recursionLimit } = run;
   const view =
     level === undefined ? saver : withoutStaleResume(saver, level, options.answering === true);
   const progress = new Progress(io, out);
   out.note(`${out.notePaint.bold("thread")} ${harmless(threadId)}`);
+  const lease = await leaseOf(run);
+  const { status } = saver.steps;
+  status.note(threadId, { status: "running", workflowName: graphName, errorMessage: undefined });
   try {
     const chunks = await withSaver(run.graph, view).stream(input, {
       configurable: {
@@ -58,31 +81,74 @@ export async function drive(
         thread_id: threadId,
         // Even an undefined one would make LangGraph repeat finished siblings.
         ...(options.checkpointId === undefined ? {} : { checkpoint_id: options.checkpointId }),
+        ...(lease === undefined ? {} : { [LEASE_TOKEN_KEY]: lease.token }),
       },
       metadata: { graph_id: graphName },
       streamMode: ["tasks"],
       subgraphs: true,
       // A finished node is stored before the next one begins: nothing finished is lost (P1).
       durability: "sync",
-      signal: io.signal,
+      signal: anySignal(io.signal, lease?.signal),
       ...(recursionLimit === undefined ? {} : { recursionLimit }),
     });
     for await (const chunk of chunks) progress.show(chunk);
   } catch (error) {
+    lease?.signal.throwIfAborted();
     if (io.signal.aborted) return { status: "aborted" };
     const after = await readLevel(run.graph, saver, threadId).catch(() => undefined);
     return { status: "failed", error, failures: after === undefined ? [] : errorsOf(after) };
+  } finally {
+    await lease?.release();
   }
   const after = await readLevel(run.graph, saver, threadId);
-  return after === undefined ? { status: "done" } : standing(after, saver, threadId);
+  if (after === undefined) return { status: "done" };
+  const stands = await standing(after, saver, threadId);
+  if (stands.status === "waiting" && stands.gates.length > 0) await askInInbox(run, stands.gates);
+  return stands;
 }
 
-/** Where a thread stands when nothing runs. */
-export async function standing(level: Level, saver: Saver, threadId: string): Promise<Outcome> {
-  if (isFinished(level)) return { status: "done" };
-  const gates = await gatesOf(level, saver, threadId);
-  const questions = questionsOf(level);
-  if (gates.length > 0 || questions.length > 0) return { status: "waiting", gates, questions };
-  const open = level.tasks.filter((task) => !task.done);
-  return { status: "unfinished", nodes: [...new Set(open.map((task) => task.name))] };
+/** A gate is a question in the inbox, too. */
+async function askInInbox(
+  { graph, saver, threadId }: Drive,
+  gates: readonly Gate[],
+): Promise<void> {
+  if (saver.steps.approvals === undefined) return;
+  const { values } = await graph.getState(configFor(threadId, ""));
+  await askAtGates(saver.steps, saver.steps.approvals, threadId, gates, values);
+}
+
+/** The thread is ours while we run it; somebody else's is left alone. */
+function leaseOf({ saver, threadId }: Pick<Drive, "saver" | "threadId">) {
+  const { leases, clock } = saver.steps;
+  return leases === undefined ? undefined : holdLease(leases, clock, threadId, LEASE_DURATION);
+}
+
+/** Work on a thread that nobody may run meanwhile. */
+export async function underLease<T>(
+  { saver, threadId, io }: Pick<Drive, "saver" | "threadId" | "io">,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const lease = await leaseOf({ saver, threadId });
+  try {
+    return await work(anySignal(io.signal, lease?.signal) ?? io.signal);
+  } finally {
+    await lease?.release();
+  }
+}
+
+/** As `runToEnd` notes it. */
+function noteOf(outcome: Outcome): StatusNote {
+  switch (outcome.status) {
+    case "done":
+      return { status: "completed", progressPercent: 100, errorMessage: undefined };
+    case "waiting":
+      return { status: "interrupted" };
+    case "parked":
+      return { status: "parked", progressNote: outcome.parks[0]?.reason };
+    case "failed":
+      return { status: "failed", errorMessage: describeError(outcome.error) };
+    case "unfinished":
+    case "aborted":
+      return { status: "queued" };
+  }
 }

@@ -20,6 +20,11 @@ export function when(instant: string): string {
   return date.toISOString().replace("T", " ").slice(0, 19);
 }
 
+/** {@link when} of milliseconds since the epoch. */
+export function instant(at: number): string {
+  return when(new Date(at).toISOString());
+}
+
 /** `1 thread`, `2 threads`. */
 export function count(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? "" : "s"}`;

@@ -1,15 +1,19 @@
 /** Going on with a thread: at its head, or from an earlier checkpoint; never through a gate unasked. */
 
 import { INTERRUPT } from "@langchain/langgraph-checkpoint";
+import { wasCompensated } from "../effects/saga.ts";
 import { InvalidInputError, NotFoundError } from "../errors.ts";
 import { findCheckpoint } from "../history/find.ts";
-import { chooseAnswers, keepAnswers, recallAnswers } from "./answers.ts";
+import { chooseAnswers, keepAnswers } from "../run/answers.ts";
+import { nextMove } from "../run/next-move.ts";
+import type { Run } from "../run/run.ts";
+import { standing } from "../run/standing.ts";
 import { drive } from "./drive.ts";
 import type { Drive, Outcome } from "./drive.ts";
-import { approve, gatesOf } from "./gate.ts";
-import type { Gate } from "./gate.ts";
-import { isFinished, mustBeAnswered, questionsOf, readLevel } from "./tasks.ts";
-import type { Level } from "./tasks.ts";
+import { gatesOf } from "../run/gate.ts";
+import type { Gate } from "../run/gate.ts";
+import { isFinished, questionsOf, readLevel } from "../run/tasks.ts";
+import type { Level } from "../run/tasks.ts";
 
 /** What a person said. */
 export interface Say {
@@ -38,28 +42,45 @@ export async function goOn(run: Drive, level: Level, { approved, answer }: Say):
     if (!approved && answer === undefined) return { status: "done" };
     throw new InvalidInputError(`Thread "${threadId}" has finished, and waits for nothing.`);
   }
-  const gates = await gatesOf(level, saver, threadId);
+  if (await wasCompensated(saver, threadId)) {
+    throw new InvalidInputError(
+      `What the run of thread "${threadId}" did was undone, so it cannot go on. Begin anew with ` +
+        "`holdfast run --abandon`, or fork from a state before its first effect.",
+    );
+  }
   const questions = questionsOf(level);
-  if (approved) await mustBeAtGate(run, level, gates);
-  else if (gates.length > 0) return { status: "waiting", gates, questions };
-
+  if (approved) await mustBeAtGate(run, level, await gatesOf(level, saver, threadId));
   if (answer !== undefined && questions.length === 0) {
     throw new InvalidInputError(`Thread "${threadId}" asks nothing that --value could answer.`);
   }
   const answers =
-    answer === undefined
-      ? await recallAnswers(level, saver, threadId)
-      : chooseAnswers(questions, answer.value, answer.interruptId);
-  const answering = Object.keys(answers).length > 0;
-  if (!answering && !approved && mustBeAnswered(level)) {
-    return { status: "waiting", gates, questions };
+    answer === undefined ? {} : chooseAnswers(questions, answer.value, answer.interruptId);
+  const next = await nextMove(runOf(run), level, { approve: approved, answers });
+  switch (next.move) {
+    case "done":
+      return { status: "done" };
+    case "ask":
+      return { status: "waiting", gates: next.gates, questions: next.questions };
+    case "park":
+      return standing(level, saver, threadId);
+    case "reject":
+      return { status: "failed", error: next.error, failures: [] };
+    case "wait":
+    case "invoke": {
+      if (next.move === "wait" || Object.keys(next.answers).length === 0) return drive(run, null);
+      await keepAnswers(level, next.answers, saver, io.now());
+      // Imported here, so that commands which run nothing need not wait for all of LangGraph.
+      const { Command } = await import("@langchain/langgraph");
+      return drive(run, new Command({ resume: next.answers }), { answering: true });
+    }
   }
-  if (answer !== undefined) await keepAnswers(level, answers, saver, io.now());
-  await approve(level, gates, saver);
-  if (!answering) return drive(run, null);
-  // Imported here, so that commands which run nothing need not wait for all of LangGraph.
-  const { Command } = await import("@langchain/langgraph");
-  return drive(run, new Command({ resume: answers }), { answering });
+}
+
+/** As `runToEnd` would have it. */
+function runOf({ graph, saver, threadId, io }: Drive): Run {
+  const { steps } = saver;
+  const { clock } = steps;
+  return { graph, saver, steps, clock, threadId, config: { signal: io.signal }, options: {} };
 }
 
 /** An approval is for a gate that was reached: not for the next one that may come. */

@@ -4,19 +4,13 @@ import type { RunnableConfig } from "@langchain/core/runnables";
 import type { Graph as Drawing } from "@langchain/core/runnables/graph";
 import { isAbsolute, relative, resolve, sep } from "node:path";
 import { InvalidInputError, NotFoundError } from "../errors.ts";
-import type { Saver } from "./database.ts";
-import type { TimeTravelGraph } from "../history/source.ts";
+import type { RunnableGraph } from "../run/graph.ts";
 import { describeError } from "./exit.ts";
 import { loadModule } from "./load.ts";
 import type { Project } from "./project.ts";
 
-/** The part of a compiled graph (LangGraph's `Pregel`) that is used. */
-export interface Graph extends TimeTravelGraph {
-  checkpointer?: object | boolean | undefined;
-  interruptBefore?: readonly string[] | "*" | undefined;
-  interruptAfter?: readonly string[] | "*" | undefined;
-  nodes: Record<string, { tags?: readonly string[] | undefined }>;
-  stream(input: unknown, options: Record<string, unknown>): Promise<AsyncIterable<unknown>>;
+/** A graph of the user's, which can be drawn as well as run. */
+export interface Graph extends RunnableGraph {
   getSubgraphsAsync(namespace?: string, recurse?: boolean): AsyncGenerator<[string, Graph]>;
   getGraphAsync(config?: { xray?: boolean | number }): Promise<Drawing>;
 }
@@ -146,10 +140,4 @@ function isCompiled(value: unknown): value is Graph {
     "lg_is_pregel" in value &&
     value.lg_is_pregel === true
   );
-}
-
-/** The same graph on our saver; the user's own object stays as it is. */
-export function withSaver(graph: Graph, saver: Saver): Graph {
-  const copy = Object.create(Object.getPrototypeOf(graph) as object) as Graph;
-  return Object.assign(copy, graph, { checkpointer: saver });
 }

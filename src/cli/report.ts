@@ -1,13 +1,15 @@
 /** What `run`, `resume` and `threads fork --run` say at the end, and the exit code that goes with it. */
 
+import { canCompensate } from "../effects/saga.ts";
 import { configFor } from "../history/address.ts";
+import type { Parked } from "../steps/wait.ts";
 import type { Cli } from "./cli.ts";
 import type { Outcome } from "./drive.ts";
 import { describeError, EXIT } from "./exit.ts";
 import type { ExitCode } from "./exit.ts";
-import type { Gate } from "./gate.ts";
+import type { Gate } from "../run/gate.ts";
 import type { Graph } from "./graph.ts";
-import type { Question } from "./tasks.ts";
+import type { Question } from "../run/tasks.ts";
 import { harmless } from "./text.ts";
 import { textOf, valueLines } from "./values.ts";
 
@@ -29,12 +31,17 @@ export async function report(
       ...(outcome.status === "waiting"
         ? { gates: outcome.gates, questions: outcome.questions.map(questionJson) }
         : {}),
+      ...(outcome.status === "parked" ? { parks: outcome.parks } : {}),
       ...(outcome.status === "failed" ? { error: describeError(outcome.error) } : {}),
       values: state.values as unknown,
     },
     () => valueLines(state.values, out.paint),
   );
-  return sayWhatNext(cli, threadId, outcome);
+  const code = sayWhatNext(cli, threadId, outcome);
+  if (outcome.status === "failed" && (await canCompensate(await cli.saver(), threadId))) {
+    out.note(`What it did can be undone with: ${cli.again("compensate", threadId)}`);
+  }
+  return code;
 }
 
 export function questionJson({ id, node, value }: Question): Record<string, unknown> {
@@ -52,6 +59,9 @@ function sayWhatNext(cli: Cli, threadId: string, outcome: Outcome): ExitCode {
     case "waiting":
       sayWaiting(cli, threadId, outcome);
       return EXIT.waiting;
+    case "parked":
+      sayParked(cli, threadId, outcome.parks);
+      return EXIT.waiting;
     case "unfinished":
       out.note(`Stopped before ${outcome.nodes.map(harmless).join(", ")}; go on with: ${resume}`);
       return EXIT.failure;
@@ -63,6 +73,16 @@ function sayWhatNext(cli: Cli, threadId: string, outcome: Outcome): ExitCode {
       out.note(`Stopped; what finished is kept. Go on with: ${resume}`);
       return EXIT.interrupted;
   }
+}
+
+/** Says until when the thread waits, and why. */
+export function sayParked(cli: Cli, threadId: string, parks: readonly Parked[]): void {
+  const { out } = cli;
+  for (const { reason, resumeAt } of parks) {
+    const until = new Date(resumeAt).toISOString();
+    out.note(`${out.notePaint.yellow("parked")}  until ${until}: ${harmless(reason)}`);
+  }
+  out.note(`Go on then with: ${cli.again("resume", threadId)}`);
 }
 
 /** Says what the thread waits for, and the command that answers. */

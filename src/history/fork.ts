@@ -1,7 +1,10 @@
 import type { RunnableConfig } from "@langchain/core/runnables";
 import type { CheckpointTuple } from "@langchain/langgraph-checkpoint";
+import type { EffectStore, ForkEffects } from "../effect-store.ts";
 import { InvalidInputError } from "../errors.ts";
-import { configFor, requireTuple } from "./address.ts";
+import { branchCompensation, type ForkCompensation } from "../forking.ts";
+import { isDurableSaver } from "../step-store.ts";
+import { addressOf, configFor, requireTuple } from "./address.ts";
 import type { Address } from "./address.ts";
 import { writersOf } from "./channels.ts";
 import { copySubgraph, isTaskNamespace } from "./fork-subgraph.ts";
@@ -21,6 +24,18 @@ export interface ForkOptions {
    * had run and changed nothing.
    */
   asNode?: string;
+  /**
+   * What becomes of effects with a key that the thread has on record, when the branch calls them:
+   *
+   * - "reuse" (default): the recorded result is returned. Called with other arguments, a person is asked.
+   * - "redo": the branch performs its effects anew, with idempotency keys of their own.
+   * - "compensate": what the thread's head did from this state on is undone first (see `compensate`), so
+   *   the branch performs it anew. Effects without `undo` are reused.
+   * - "ask": a person is asked about each, by an interrupt of kind "effect-forked".
+   *
+   * Effects without a key belong to one execution of a node: a branch performs them anew in any case.
+   */
+  effects?: ForkEffects;
 }
 
 /** The new branch's first checkpoint. */
@@ -29,6 +44,8 @@ export interface Fork extends Address {
   forkedFrom: Address;
   /** `graph.invoke(null, config)` goes on from here, even if other branches were begun since. */
   config: RunnableConfig;
+  /** With `effects: "compensate"`: what was undone before the branch was begun. */
+  compensation?: ForkCompensation;
 }
 
 /**
@@ -44,7 +61,7 @@ export interface Fork extends Address {
  * there the fork becomes the subgraph's state for all of them.
  *
  * @throws {NotFoundError} there is no such checkpoint
- * @throws {InvalidInputError} LangGraph refused the update (several nodes ran last: name one with
+ * @throws {InvalidInputError} `effects` where none can be on record, LangGraph refused the update (several nodes ran last: name one with
  *   `asNode`), the graph has no saver, or no subgraph in this namespace
  * @example
  * const { config } = await fork(graph, "order-42", { checkpointId, update: { order: corrected } });
@@ -56,22 +73,80 @@ export async function fork(
   options: ForkOptions,
 ): Promise<Fork> {
   const saver = saverOf(graph);
-  const { namespace = "", checkpointId, update } = options;
+  const { namespace = "", checkpointId, effects = "reuse" } = options;
   const forkedFrom: Address = { threadId, namespace, checkpointId };
   const tuple = await requireTuple(saver, forkedFrom);
   if ((await subgraphAt(graph, namespace)) === undefined) {
     throw new InvalidInputError(`The graph has no subgraph in namespace "${namespace}".`);
   }
+  if (effects === "reuse") return (await begin(graph, saver, tuple, options)).fork;
+  const { store, compensate } = effectsOf(saver, effects);
+  const root = namespace === "" ? checkpointId : (tuple.metadata?.parents[""] ?? checkpointId);
+  const compensation = await compensate?.(threadId, root);
+  const { fork: begun, rootCheckpointId } = await begin(graph, saver, tuple, options);
+  if (effects !== "compensate") {
+    await store.mark({ threadId, checkpointId: rootCheckpointId, effects });
+  }
+  return compensation === undefined ? begun : { ...begun, compensation };
+}
+
+async function begin(
+  graph: TimeTravelGraph,
+  saver: AnySaver,
+  tuple: CheckpointTuple,
+  options: ForkOptions,
+): Promise<{ fork: Fork; rootCheckpointId: string }> {
+  const forkedFrom = addressOf(tuple);
+  const { threadId, namespace } = forkedFrom;
+  const { update } = options;
   const isUpdate = update !== undefined || options.asNode !== undefined;
   const asNode = options.asNode ?? (isUpdate ? await writerOf(saver, tuple) : "__copy__");
   if (!isTaskNamespace(namespace)) {
-    return forkAt(await updateState(graph, forkedFrom, update, asNode), forkedFrom);
+    const begun = forkAt(await updateState(graph, forkedFrom, update, asNode), forkedFrom);
+    return { fork: begun, rootCheckpointId: begun.checkpointId };
   }
   const { address, outer } = await copySubgraph(graph, saver, tuple);
-  if (isUpdate) return forkAt(await updateState(graph, address, update, asNode), forkedFrom);
+  const rootCheckpointId = outer[""] ?? address.checkpointId;
+  if (isUpdate) {
+    const updated = await updateState(graph, address, update, asNode);
+    return { fork: forkAt(updated, forkedFrom), rootCheckpointId };
+  }
   const config = configFor(threadId, address.namespace, address.checkpointId);
   const map = { ...outer, [address.namespace]: address.checkpointId };
-  return forkAt({ configurable: { ...config.configurable, checkpoint_map: map } }, forkedFrom);
+  const configurable = { ...config.configurable, checkpoint_map: map };
+  return { fork: forkAt({ configurable }, forkedFrom), rootCheckpointId };
+}
+
+const POLICIES: readonly ForkEffects[] = ["reuse", "redo", "compensate", "ask"];
+
+/** Where effects are on record, and how they are undone. */
+function effectsOf(
+  saver: AnySaver,
+  effects: ForkEffects,
+): {
+  store: EffectStore;
+  compensate?: (threadId: string, checkpointId: string) => Promise<ForkCompensation>;
+} {
+  if (!POLICIES.includes(effects)) {
+    throw new InvalidInputError(
+      `A fork's \`effects\` is one of ${POLICIES.join(", ")}, not ${JSON.stringify(effects)}.`,
+    );
+  }
+  if (!isDurableSaver(saver) || saver.steps.effects === undefined) {
+    throw new InvalidInputError(
+      `\`effects: "${effects}"\` needs a saver of "holdfast/sqlite" or "holdfast/postgres": no other has ` +
+        "effects on record.",
+    );
+  }
+  const store = saver.steps.effects;
+  if (effects !== "compensate") return { store };
+  const compensate = branchCompensation();
+  if (compensate === undefined) {
+    throw new InvalidInputError(
+      "This process has not loaded any effects, so none can be undone: import the modules that define them.",
+    );
+  }
+  return { store, compensate: (threadId, id) => compensate(saver, threadId, id) };
 }
 
 /**

@@ -67,7 +67,7 @@ const MODELS = ["gpt-4o", "gpt-4o-mini", "gpt-4.1"];
 
 export async function fakeOpenAI(options: FakeOpenAIOptions = {}): Promise<FakeOpenAI> {
   const requests: RecordedRequest[] = [];
-  const script = new FaultScript();
+  const script = new FaultScript<ChatRequest, Fault>();
   const closing = new AbortController();
   const server = createServer((request, response) => {
     route(request, response).catch((error: unknown) => {

@@ -33,16 +33,19 @@ export interface DelayFault {
 
 export type FaultKind = StatusFault | HangFault | CutFault | DelayFault;
 
-export type Fault = FaultKind & {
+/** Which requests a fault hits. */
+export interface Scripted<Request> {
   /** How many requests it hits; default 1, `Infinity` for an outage. */
   times?: number;
   /** How many requests it lets through first; default 0. */
   after?: number;
   /** Only requests for which this is true count, for `after` and `times` alike; default: all. */
-  when?: (request: ChatRequest) => boolean;
-};
+  when?: (request: Request) => boolean;
+}
 
-interface Entry {
+export type Fault = FaultKind & Scripted<ChatRequest>;
+
+interface Entry<Fault> {
   fault: Fault;
   /** Matching requests so far. */
   seen: number;
@@ -50,15 +53,15 @@ interface Entry {
   left: number;
 }
 
-export class FaultScript {
-  readonly #faults: Entry[] = [];
+export class FaultScript<Request, Fault extends Scripted<Request>> {
+  readonly #faults: Entry<Fault>[] = [];
 
   /** Adds a fault; the function returned takes it back, as when an outage ends. */
   add(fault: Fault): () => void {
     const { times = 1, after = 0 } = fault;
     if (!(times >= 1)) throw new InvalidInputError(`times must be 1 or more, not ${times}`);
     if (!(after >= 0)) throw new InvalidInputError(`after must be 0 or more, not ${after}`);
-    const entry: Entry = { fault, seen: 0, left: times };
+    const entry: Entry<Fault> = { fault, seen: 0, left: times };
     this.#faults.push(entry);
     return () => {
       entry.left = 0;
@@ -66,8 +69,8 @@ export class FaultScript {
   }
 
   /** The fault that this request meets, if any. */
-  take(request: ChatRequest): Fault | undefined {
-    let due: Entry | undefined;
+  take(request: Request): Fault | undefined {
+    let due: Entry<Fault> | undefined;
     for (const entry of this.#faults) {
       if (entry.left === 0 || entry.fault.when?.(request) === false) continue;
       entry.seen += 1;

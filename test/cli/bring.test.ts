@@ -1,7 +1,8 @@
 import { DatabaseSync } from "node:sqlite";
 import { SqliteSaver as OfficialSaver } from "@langchain/langgraph-checkpoint-sqlite";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { loadGraph, withSaver } from "../../src/cli/graph.ts";
+import { loadGraph } from "../../src/cli/graph.ts";
+import { withSaver } from "../../src/run/graph.ts";
 import { TestProject } from "./support/project.ts";
 
 const project = new TestProject();

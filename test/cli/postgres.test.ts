@@ -1,6 +1,9 @@
 /** The same commands over Postgres: what runs there, and what is said of the database. */
 
+import { PostgresSaver as OfficialSaver } from "@langchain/langgraph-checkpoint-postgres";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { loadGraph } from "../../src/cli/graph.ts";
+import { withSaver } from "../../src/run/graph.ts";
 import { createDatabase } from "../support/databases.ts";
 import { TestProject } from "./support/project.ts";
 import type { Said } from "./support/project.ts";
@@ -46,6 +49,25 @@ describe("on Postgres", () => {
     const show = ["threads", "state", "pg-1", "--graph", "gated", "--db", other];
     const state = await project.json(show);
     expect(state).toMatchObject({ status: "waiting", values: { topic: "kelp" } });
+  });
+
+  it("threads of the official saver are brought over, beside its tables, and go on", async () => {
+    const database = await createDatabase();
+    const official = OfficialSaver.fromConnString(database);
+    await official.setup();
+    const source = { name: "gated", file: project.path("agents.ts"), exported: "gated" };
+    const graph = withSaver(await loadGraph(source, {}), official as never);
+    const config = { configurable: { thread_id: "old" } };
+    for await (const _ of await graph.stream({ topic: "dulse" }, config));
+    await official.end();
+    project.ran();
+    const words = ["import", "--from", database, "--db", database];
+    expect(await project.json(words)).toMatchObject({ threads: 1, checkpoints: 4, failed: [] });
+    expect(await project.json(words)).toMatchObject({ threads: 0, skipped: 4, failed: [] });
+    const resume = ["resume", "old", "gated", "--db", database];
+    expect((await project.call(resume)).code).toBe(5);
+    expect((await project.call([...resume, "--approve"])).out).toContain("topic  dulse");
+    expect(project.ran()).toEqual(["publish", "tell"]);
   });
 
   it("a database that is not there is one line", async () => {

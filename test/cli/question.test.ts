@@ -1,7 +1,8 @@
 import { Command } from "@langchain/langgraph";
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
 import { SqliteSaver } from "../../checkpointers/sqlite/index.ts";
-import { loadGraph, withSaver } from "../../src/cli/graph.ts";
+import { loadGraph } from "../../src/cli/graph.ts";
+import { withSaver } from "../../src/run/graph.ts";
 import { TestProject } from "./support/project.ts";
 
 const project = new TestProject();

@@ -23,8 +23,28 @@ export function examplesIn(name: string, markdown: string): Example[] {
   });
 }
 
+/** Public names that parts of programs use without importing them. */
+const NAMES = [
+  ...["diff", "findCheckpoint", "fork", "formatDiff", "history", "importThreads", "rewind"],
+  ...[
+    "durable",
+    "durableModel",
+    "durableTool",
+    "durableState",
+    "withDeadline",
+    "retry",
+    "events",
+    "runToEnd",
+    "sleep",
+    "progress",
+  ],
+  ...["effect", "transaction", "idempotent", "compensate", "stuck", "approval", "approvals"],
+];
+
 /** What the blocks that aren't whole programs may refer to, as a declaration file. */
 export const SURROUNDINGS = `
+import type { BaseChatModel } from "@langchain/core/language_models/chat_models";
+import type { StructuredTool } from "@langchain/core/tools";
 import type * as langgraph from "@langchain/langgraph";
 import type * as holdfast from "holdfast";
 import type * as sqlite from "holdfast/sqlite";
@@ -34,9 +54,25 @@ declare global {
   const Command: typeof langgraph.Command;
   const SqliteSaver: typeof sqlite.SqliteSaver;
   const PostgresSaver: typeof postgres.PostgresSaver;
-  const { ${["diff", "findCheckpoint", "fork", "formatDiff", "history", "importThreads", "rewind"].join(", ")} }: typeof holdfast;
+  const { ${NAMES.join(", ")} }: typeof holdfast;
 
-  const builder: langgraph.StateGraph<{ draft: string }>;
+  interface Order {
+    id: string;
+    total: number;
+  }
+  const order: Order;
+  const OrderState: { State: { order: Order; inStock: number } };
+  /** Somebody else's service. */
+  const payments: {
+    charge(order: Order, options: { idempotencyKey: string; signal: AbortSignal }): Promise<{ id: string }>;
+    find(idempotencyKey: string): Promise<{ id: string } | undefined>;
+    refund(id: string, options: { idempotencyKey: string }): Promise<void>;
+  };
+  const model: BaseChatModel;
+  const searchTool: StructuredTool;
+  const question: string;
+
+  const builder: langgraph.StateGraph<{ draft: string; topic: string }>;
   const graph: ReturnType<typeof builder.compile>;
   const thread: { configurable: { thread_id: string } };
   const saver: sqlite.SqliteSaver;

@@ -3,12 +3,13 @@
 import type { Command } from "commander";
 import { InvalidInputError } from "../../errors.ts";
 import type { Act, Cli } from "../cli.ts";
-import { drive, standing } from "../drive.ts";
+import { drive } from "../drive.ts";
 import { Exit, EXIT } from "../exit.ts";
 import type { Graph } from "../graph.ts";
 import { parseCount, readJson, readObject } from "../input.ts";
 import { report, sayWaiting } from "../report.ts";
-import { readLevel } from "../tasks.ts";
+import { standing } from "../../run/standing.ts";
+import { readLevel } from "../../run/tasks.ts";
 
 export interface RunOptions {
   input?: string;
@@ -86,9 +87,10 @@ async function run(cli: Cli, asked: string | undefined, options: RunOptions): Pr
       out.note("Or begin with this input all the same: --abandon");
       throw new Exit(EXIT.waiting);
     }
-    if (stands.status === "unfinished") {
+    if (stands.status !== "done") {
+      const nodes = level.tasks.filter(({ done }) => !done).map(({ name }) => name);
       throw new InvalidInputError(
-        `Thread "${threadId}" has not finished (${stands.nodes.join(", ")}): go on with \`${cli.again("resume", threadId)}\`, or discard that step with --abandon.`,
+        `Thread "${threadId}" has not finished (${[...new Set(nodes)].join(", ")}): go on with \`${cli.again("resume", threadId)}\`, or discard that step with --abandon.`,
       );
     }
   }

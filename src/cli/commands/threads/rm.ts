@@ -1,7 +1,6 @@
 import type { Command } from "commander";
-import { InvalidInputError } from "../../../errors.ts";
 import type { Act, Cli } from "../../cli.ts";
-import { Exit, EXIT } from "../../exit.ts";
+import { confirm } from "../../confirm.ts";
 import { count } from "../../format.ts";
 import { findThread } from "../../lookup.ts";
 import { harmless } from "../../text.ts";
@@ -17,22 +16,18 @@ export function addRm(threads: Command, act: Act): void {
 }
 
 async function remove(cli: Cli, ids: string[], { yes }: { yes?: boolean }): Promise<void> {
-  const { io, out } = cli;
+  const { out } = cli;
   const saver = await cli.saver();
   // All are found before the first one goes.
   const found = new Set<string>();
   for (const id of ids) found.add(await findThread(saver, id));
   if (yes !== true) {
-    if (io.ask === undefined)
-      throw new InvalidInputError("Deleting needs --yes where nobody can be asked.");
     const names = [...found].map(harmless).join(", ");
-    const answer = await io.ask(
-      `Delete ${count(found.size, "thread")} for good (${names})? [y/N] `,
-    );
-    if (!/^y(es)?$/i.test(answer.trim())) {
-      out.note("Nothing was deleted.");
-      throw new Exit(EXIT.failure);
-    }
+    await confirm(cli, {
+      question: `Delete ${count(found.size, "thread")} for good (${names})?`,
+      otherwise: "Nothing was deleted.",
+      unasked: "Deleting needs --yes where nobody can be asked.",
+    });
   }
   for (const id of found) await saver.deleteThread(id);
   out.one({ deleted: [...found] }, () => [...found].map((id) => `deleted ${harmless(id)}`));

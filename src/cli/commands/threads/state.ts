@@ -5,13 +5,13 @@ import { resolveSource } from "../../../history/source.ts";
 import { StateReader } from "../../../history/state.ts";
 import { NotFoundError } from "../../../errors.ts";
 import type { Act, Cli } from "../../cli.ts";
-import { standing } from "../../drive.ts";
+import { standing } from "../../../run/standing.ts";
 import type { Outcome } from "../../drive.ts";
 import { findThread } from "../../lookup.ts";
-import { questionJson, sayWaiting } from "../../report.ts";
+import { questionJson, sayParked, sayWaiting } from "../../report.ts";
 import { tryGraph } from "../../source.ts";
-import { errorsOf, readLevel } from "../../tasks.ts";
-import type { Level } from "../../tasks.ts";
+import { errorsOf, readLevel } from "../../../run/tasks.ts";
+import type { Level } from "../../../run/tasks.ts";
 import { harmless } from "../../text.ts";
 import { valueLines } from "../../values.ts";
 
@@ -83,6 +83,7 @@ function standingJson(stands: Outcome, level: Level): Record<string, unknown> {
     ...(stands.status === "waiting"
       ? { gates: stands.gates, questions: stands.questions.map(questionJson) }
       : {}),
+    ...(stands.status === "parked" ? { parks: stands.parks } : {}),
     ...(errors.length === 0 ? {} : { errors }),
   };
 }
@@ -93,6 +94,7 @@ function sayStanding(cli: Cli, threadId: string, stands: Outcome, level: Level):
     out.note(`${out.notePaint.red("failed")}  ${harmless(node)}: ${harmless(message)}`);
   }
   if (stands.status === "waiting") sayWaiting(cli, threadId, stands);
+  if (stands.status === "parked") sayParked(cli, threadId, stands.parks);
   if (stands.status === "unfinished") {
     out.note(
       `Not finished: next is ${stands.nodes.map(harmless).join(", ")}. ` +

@@ -8,7 +8,7 @@
 import { RESUME } from "@langchain/langgraph-checkpoint";
 import type { CheckpointTuple } from "@langchain/langgraph-checkpoint";
 import { InvalidInputError } from "../errors.ts";
-import type { Saver } from "./database.ts";
+import type { BaseCheckpointSaver } from "@langchain/langgraph-checkpoint";
 import { NULL_TASK, allLevels, questionsOf } from "./tasks.ts";
 import type { Level, Question } from "./tasks.ts";
 
@@ -69,7 +69,7 @@ function list(questions: readonly Question[]): string {
 export async function keepAnswers(
   root: Level,
   answers: Answers,
-  saver: Saver,
+  saver: BaseCheckpointSaver,
   now: number,
 ): Promise<void> {
   for (const { id, answered } of questionsOf(root)) {
@@ -80,7 +80,11 @@ export async function keepAnswers(
 }
 
 /** Answers that were given to questions still open: their run was killed before it took them. */
-export async function recallAnswers(root: Level, saver: Saver, threadId: string): Promise<Answers> {
+export async function recallAnswers(
+  root: Level,
+  saver: BaseCheckpointSaver,
+  threadId: string,
+): Promise<Answers> {
   const kept = (root.tuple.pendingWrites ?? [])
     .filter(([, channel]) => channel === CHANNEL)
     .map(([, , value]) => value as KeptAnswer)
@@ -100,7 +104,11 @@ export async function recallAnswers(root: Level, saver: Saver, threadId: string)
  * Questions asked inside a subgraph that a node calls by itself. Its tasks cannot be seen from here,
  * and so neither whether an answer was taken: they are asked again.
  */
-async function unseenQuestions(root: Level, saver: Saver, threadId: string): Promise<Set<string>> {
+async function unseenQuestions(
+  root: Level,
+  saver: BaseCheckpointSaver,
+  threadId: string,
+): Promise<Set<string>> {
   const unseen = new Set<string>();
   for (const { namespace, tasks } of allLevels(root)) {
     for (const { id, name, question, levels } of tasks) {
@@ -117,7 +125,11 @@ async function unseenQuestions(root: Level, saver: Saver, threadId: string): Pro
  * A view of the saver without the plain `resume` value that another program left with this
  * checkpoint, where it has been taken already: it must not answer a second question.
  */
-export function withoutStaleResume(saver: Saver, root: Level, answering: boolean): Saver {
+export function withoutStaleResume(
+  saver: BaseCheckpointSaver,
+  root: Level,
+  answering: boolean,
+): BaseCheckpointSaver {
   const left = (root.tuple.pendingWrites ?? []).some(isPlainResume);
   const taken = [...allLevels(root)].some((level) =>
     level.tuple.pendingWrites?.some(

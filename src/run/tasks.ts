@@ -8,10 +8,12 @@
 
 import type { RunnableConfig } from "@langchain/core/runnables";
 import { ERROR, INTERRUPT, RESUME, SCHEDULED } from "@langchain/langgraph-checkpoint";
-import type { CheckpointPendingWrite, CheckpointTuple } from "@langchain/langgraph-checkpoint";
-import type { Saver } from "./database.ts";
-import { withSaver } from "./graph.ts";
-import type { Graph } from "./graph.ts";
+import type {
+  BaseCheckpointSaver,
+  CheckpointPendingWrite,
+  CheckpointTuple,
+} from "@langchain/langgraph-checkpoint";
+import { withSaver, type RunnableGraph } from "./graph.ts";
 
 export interface Question {
   /** Of LangGraph's interrupt; an answer names it. Absent in very old checkpoints. */
@@ -38,7 +40,7 @@ export interface Task {
 /** One graph at one checkpoint: the root, or a subgraph inside a task. */
 export interface Level {
   namespace: string;
-  graph: Graph;
+  graph: RunnableGraph;
   tuple: CheckpointTuple;
   tasks: Task[];
 }
@@ -56,8 +58,8 @@ const NOT_RESULTS: ReadonlySet<string> = new Set([
 
 /** Undefined for a thread, or a checkpoint, that does not exist. */
 export async function readLevel(
-  graph: Graph,
-  saver: Saver,
+  graph: RunnableGraph,
+  saver: BaseCheckpointSaver,
   threadId: string,
   at: { checkpointId?: string | undefined; namespace?: string } = {},
 ): Promise<Level | undefined> {
@@ -84,13 +86,13 @@ export async function readLevel(
 }
 
 /** LangGraph takes the saver from here when it reads the state of a subgraph. */
-function withCheckpointer(config: RunnableConfig, saver: Saver): RunnableConfig {
+function withCheckpointer(config: RunnableConfig, saver: BaseCheckpointSaver): RunnableConfig {
   return { configurable: { ...config.configurable, __pregel_checkpointer: saver } };
 }
 
 async function readSubgraphs(
-  graph: Graph,
-  saver: Saver,
+  graph: RunnableGraph,
+  saver: BaseCheckpointSaver,
   threadId: string,
   parent: string,
   task: { id: string; name: string },
@@ -168,8 +170,10 @@ export function questionsOf(level: Level): Question[] {
  * failed, may have died behind its question: running it up to there is the way to find out.
  */
 export function mustBeAnswered(level: Level): boolean {
-  const fresh = (each: Level): boolean =>
-    each.tasks.every(
+  const fresh = ({ tasks }: Level): boolean =>
+    // With all of them done, a process died before the checkpoint that their results make.
+    (tasks.length === 0 || tasks.some(({ done }) => !done)) &&
+    tasks.every(
       ({ done, question, error, levels }) =>
         done || (question?.answered === 0 && error === undefined && levels.every(fresh)),
     );

@@ -12,9 +12,12 @@
  *   G3  A fork, an edited state or a rewind is another checkpoint, and asks anew.
  */
 
-import type { Checkpoint, CheckpointTuple } from "@langchain/langgraph-checkpoint";
-import type { Saver } from "./database.ts";
-import type { Graph } from "./graph.ts";
+import type {
+  BaseCheckpointSaver,
+  Checkpoint,
+  CheckpointTuple,
+} from "@langchain/langgraph-checkpoint";
+import type { RunnableGraph } from "./graph.ts";
 import { allLevels } from "./tasks.ts";
 import type { Level } from "./tasks.ts";
 
@@ -34,7 +37,7 @@ const CHANNEL = "__holdfast_approved__";
  */
 export async function gatesOf(
   root: Level,
-  saver: Saver,
+  saver: BaseCheckpointSaver,
   threadId: string,
   count: { approved?: "too" | "again" } = {},
 ): Promise<Gate[]> {
@@ -53,12 +56,20 @@ export async function gatesOf(
   return gates;
 }
 
-async function gateOf(level: Level, saver: Saver, threadId: string): Promise<Gate | undefined> {
+async function gateOf(
+  level: Level,
+  saver: BaseCheckpointSaver,
+  threadId: string,
+): Promise<Gate | undefined> {
   return gateBefore(level) ?? (await gateAfter(level, saver, threadId));
 }
 
 /** Keeps the approvals beside the checkpoint, as LangGraph keeps answers (invariant G2). */
-export async function approve(root: Level, gates: readonly Gate[], saver: Saver): Promise<void> {
+export async function approve(
+  root: Level,
+  gates: readonly Gate[],
+  saver: BaseCheckpointSaver,
+): Promise<void> {
   for (const gate of gates) {
     // A task id that no task has: LangGraph passes over writes of tasks it does not know.
     await saver.putWrites(root.tuple.config, [[CHANNEL, keyOf(gate)]], `approval:${keyOf(gate)}`);
@@ -85,7 +96,7 @@ function gateBefore({ graph, tuple, tasks, namespace }: Level): Gate | undefined
 /** Stops between the end of a node and the beginning of the next ones. */
 async function gateAfter(
   { graph, tuple, tasks, namespace }: Level,
-  saver: Saver,
+  saver: BaseCheckpointSaver,
   threadId: string,
 ): Promise<Gate | undefined> {
   if (graph.interruptAfter === undefined || graph.interruptAfter.length === 0) return undefined;
@@ -101,8 +112,8 @@ async function gateAfter(
 
 /** The tasks whose end made this checkpoint; those of an edited state are those of the original. */
 async function tasksBefore(
-  graph: Graph,
-  saver: Saver,
+  graph: RunnableGraph,
+  saver: BaseCheckpointSaver,
   threadId: string,
   namespace: string,
   tuple: CheckpointTuple,
@@ -141,7 +152,11 @@ function gate(
   return { when, nodes, namespace, checkpointId: tuple.checkpoint.id };
 }
 
-function names(gated: Graph["interruptBefore"], node: string, graph: Graph): boolean {
+function names(
+  gated: RunnableGraph["interruptBefore"],
+  node: string,
+  graph: RunnableGraph,
+): boolean {
   if (gated === "*") return graph.nodes[node]?.tags?.includes("langsmith:hidden") !== true;
   return gated?.includes(node) === true;
 }

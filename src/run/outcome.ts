@@ -1,0 +1,27 @@
+/** What `runToEnd` says at the end. */
+
+import type { Gate } from "./gate.ts";
+import type { Question } from "./tasks.ts";
+
+interface Ended<Values> {
+  threadId: string;
+  /** The state at the end. */
+  values: Values;
+}
+
+/** A question, or a gate, that a person has to answer; `approvals(saver)` and the CLI do, by id. */
+export interface Waiting {
+  gates: Gate[];
+  questions: Question[];
+}
+
+export type RunOutcome<Values = Record<string, unknown>> =
+  | (Ended<Values> & { status: "completed" })
+  /** A person is waited for. */
+  | (Ended<Values> & { status: "interrupted" } & Waiting)
+  /** A time is waited for: call again at `resumeAt` or later. Only with `park`. */
+  | (Ended<Values> & { status: "parked"; resumeAt: number; reason: string })
+  /** For good; `undone` and `stuck` name the effects that were, and were not, taken back. */
+  | (Ended<Values> & { status: "failed"; error: Error; undone: string[]; stuck: string[] })
+  /** The config's signal stopped it; what finished is kept, and the next call goes on. */
+  | (Ended<Values> & { status: "stopped" });

@@ -1,0 +1,267 @@
+/**
+ * `runToEnd`: one line for a script. It takes a lease on the thread, runs the graph in durability "sync",
+ * goes on after crashes, waits out what waits for a time, stops where a person is asked, and takes
+ * back what was done when the run fails for good.
+ *
+ * Where a run stands is read from its checkpoints each time, never remembered: a process that was killed
+ * anywhere in here is followed by another one that reads the same.
+ *
+ * Invariants
+ *   R1  A gate or a question is passed by an answer to it, and by nothing else.
+ *   R2  Compensation is decided durably before the first undo: a crash in the middle goes on undoing.
+ *   R3  What is not the run's own failure (a lost lease, a database that is gone) is thrown, and
+ *       nothing is compensated.
+ */
+
+import type { RunnableConfig } from "@langchain/core/runnables";
+import { Command } from "@langchain/langgraph";
+import type { BaseCheckpointSaver } from "@langchain/langgraph-checkpoint";
+import { anySignal } from "../abort.ts";
+import { systemClock } from "../clock.ts";
+import { PARK_AFTER_KEY } from "../context.ts";
+import { InvalidInputError, NotFoundError, isHoldfastError } from "../errors.ts";
+import { isDurableSaver, LEASE_TOKEN_KEY } from "../step-store.ts";
+import { keepAnswers, withoutStaleResume, type Answers } from "./answers.ts";
+import { finish } from "./finish.ts";
+import { isForeign } from "./foreign.ts";
+import { withSaver, type RunnableGraph } from "./graph.ts";
+import { holdLease } from "./lease.ts";
+import { nextMove } from "./next-move.ts";
+import type { RunOutcome } from "./outcome.ts";
+import type { Run, RunToEndOptions } from "./run.ts";
+import { isSameInput } from "./same-input.ts";
+import { isFinished, readLevel, type Level } from "./tasks.ts";
+import {
+  failureOf,
+  failureOnRecord,
+  isTakenBack,
+  takeBack,
+  unfinishedFailure,
+} from "./take-back.ts";
+
+const DEFAULT_LEASE = 30_000;
+
+/** Where parking is on, shorter waits than this stay in the process. */
+const PARK_AFTER = 5_000;
+
+/**
+ * Runs a thread until it is done, a person is asked, or it has failed for good.
+ *
+ * @param input a new run's input; the same input again, or null, goes on with the run that is under way
+ * @param config with `configurable.thread_id`; its `signal` stops the run in order
+ * @throws {ThreadBusyError} another process runs the thread
+ * @throws {LeaseLostError} another process took the thread over
+ * @throws {DatabaseUnavailableError} the database is gone; call again when it is back
+ * @throws {InvalidInputError} another input, while a run is under way
+ * @example
+ * const outcome = await runToEnd(graph, { order }, { configurable: { thread_id: "order-42" } });
+ * if (outcome.status === "interrupted") console.log(outcome.questions, outcome.gates);
+ */
+export async function runToEnd<Values = Record<string, unknown>>(
+  graph: object,
+  input: unknown,
+  config: RunnableConfig,
+  options: RunToEndOptions = {},
+): Promise<RunOutcome<Values>> {
+  const run = prepare(graph as RunnableGraph, config, options);
+  const duration = options.leaseDuration ?? DEFAULT_LEASE;
+  const lease =
+    run.steps?.leases === undefined
+      ? undefined
+      : await holdLease(run.steps.leases, run.clock, run.threadId, duration);
+  try {
+    const outcome = await toEnd(lease === undefined ? run : under(run, lease), input);
+    return outcome as RunOutcome<Values>;
+  } catch (error) {
+    // A stream that was aborted ends with LangGraph's own word for it; ours says why.
+    lease?.signal.throwIfAborted();
+    throw error;
+  } finally {
+    await lease?.release();
+  }
+}
+
+function prepare(graph: RunnableGraph, config: RunnableConfig, options: RunToEndOptions): Run {
+  const threadId: unknown = config.configurable?.["thread_id"];
+  if (typeof threadId !== "string" || threadId === "") {
+    throw new InvalidInputError(
+      'runToEnd() needs the thread\'s id: { configurable: { thread_id: "order-42" } }.',
+    );
+  }
+  if (config.configurable !== undefined && "checkpoint_id" in config.configurable) {
+    throw new InvalidInputError(
+      "runToEnd() goes on at the head of a thread, so its config has no checkpoint_id. " +
+        "Use fork() or rewind() to begin at an earlier state.",
+    );
+  }
+  const { checkpointer } = graph;
+  if (typeof checkpointer !== "object" || checkpointer === null) {
+    throw new InvalidInputError(
+      "runToEnd() needs a graph with a saver: compile it with `{ checkpointer: saver }`.",
+    );
+  }
+  const saver = checkpointer as BaseCheckpointSaver;
+  const steps = isDurableSaver(saver) ? saver.steps : undefined;
+  const parks = options.park === true ? { [PARK_AFTER_KEY]: PARK_AFTER } : {};
+  return {
+    graph,
+    saver,
+    steps,
+    clock: steps?.clock ?? systemClock,
+    threadId,
+    config: { ...config, configurable: { ...config.configurable, ...parks } },
+    options,
+  };
+}
+
+function under(run: Run, lease: { token: number; signal: AbortSignal }): Run {
+  const { config } = run;
+  const configurable = { ...config.configurable, [LEASE_TOKEN_KEY]: lease.token };
+  const signal = anySignal(config.signal, lease.signal) as AbortSignal;
+  return { ...run, config: { ...config, configurable, signal } };
+}
+
+async function toEnd(run: Run, input: unknown): Promise<RunOutcome> {
+  const { graph, saver, threadId, options } = run;
+  const level = await readLevel(graph, saver, threadId);
+  if (level === undefined) {
+    if (input !== null) return begin(run, input, level);
+    throw new NotFoundError(`There is no thread "${threadId}" to go on with.`);
+  }
+  const failure = await unfinishedFailure(run);
+  if (failure !== undefined) {
+    // Invariant R2: first what another process had begun; another input comes after it.
+    const failed = await takeBack(run, failure);
+    const isOver = input === null || failed.status === "stopped";
+    return isOver || (await isSameInput(run, level, input)) ? failed : begin(run, input, level);
+  }
+  if (isFinished(level)) {
+    return input === null ? finish(run, { status: "completed" }) : begin(run, input, level);
+  }
+  if (input === null) {
+    if (!(await isTakenBack(run))) return goOn(run, level, options);
+    throw new InvalidInputError(
+      `The run of thread "${threadId}" failed, and what it did was undone, so it cannot go on. Begin anew ` +
+        "with an input, or fork() from a state before its first effect.",
+    );
+  }
+  if (await isSameInput(run, level, input)) {
+    return (await isTakenBack(run)) ? begin(run, input, level) : goOn(run, level, options);
+  }
+  const over = await failureOnRecord(run);
+  if (over !== undefined) {
+    // Its process may have died before it took back what it did.
+    const failed = await takeBack(run, over);
+    return failed.status === "stopped" ? failed : begin(run, input, level);
+  }
+  throw new InvalidInputError(
+    `Thread "${threadId}" has a run under way, with another input. Go on with it (input null), or ` +
+      "use another thread id.",
+  );
+}
+
+/** A new run. */
+async function begin(run: Run, input: unknown, level: Level | undefined): Promise<RunOutcome> {
+  const stopped = await invoke(run, input, level, {});
+  return stopped ?? goOn(run, await mustRead(run), { ran: true });
+}
+
+/** Goes on from where the thread stands, again and again, until it is for somebody else to act. */
+async function goOn(
+  run: Run,
+  from: Level,
+  options: { approve?: boolean; answers?: Answers; ran?: boolean },
+): Promise<RunOutcome> {
+  const { saver, clock, config } = run;
+  let level = from;
+  // A word on the spot is for where the thread stands now, and for nothing that comes later.
+  let said = {
+    approve: options.approve === true,
+    answers: options.answers ?? {},
+    ran: options.ran === true,
+  };
+  for (;;) {
+    const next = await nextMove(run, level, said);
+    said = { approve: false, answers: {}, ran: next.move === "invoke" };
+    switch (next.move) {
+      case "done":
+        return finish(run, { status: "completed" });
+      case "ask":
+        return finish(run, {
+          status: "interrupted",
+          gates: next.gates,
+          questions: next.questions,
+        });
+      case "park":
+        return finish(run, { status: "parked", resumeAt: next.resumeAt, reason: next.reason });
+      case "reject":
+        return takeBack(run, next.error);
+      case "wait":
+        try {
+          await clock.sleep(next.until - clock.now(), config.signal);
+        } catch (error) {
+          if (config.signal?.aborted === true) return finish(run, { status: "stopped" });
+          throw error;
+        }
+        break;
+      case "invoke": {
+        const { answers } = next;
+        const answering = Object.keys(answers).length > 0;
+        if (answering) await keepAnswers(level, answers, saver, clock.now());
+        const input = answering ? new Command({ resume: answers }) : null;
+        const stopped = await invoke(run, input, level, answers);
+        if (stopped !== undefined) return stopped;
+        const before = level;
+        level = await mustRead(run);
+        mustHaveMoved(run, before, level);
+        continue;
+      }
+    }
+    level = await mustRead(run);
+  }
+}
+
+/** One LangGraph call. @returns how the run ended, where it did: by a failure, or stopped */
+async function invoke(
+  run: Run,
+  input: unknown,
+  level: Level | undefined,
+  answers: Answers,
+): Promise<RunOutcome | undefined> {
+  const { graph, saver, config, options } = run;
+  const answering = Object.keys(answers).length > 0;
+  const view = level === undefined ? saver : withoutStaleResume(saver, level, answering);
+  try {
+    const chunks = await withSaver(graph, view).stream(input, {
+      ...config,
+      streamMode: options.streamMode ?? "updates",
+      subgraphs: true,
+      durability: "sync",
+    });
+    for await (const chunk of chunks) options.onChunk?.(chunk);
+    return undefined;
+  } catch (error) {
+    if (isHoldfastError(config.signal?.reason, "LEASE_LOST")) throw config.signal?.reason;
+    if (config.signal?.aborted === true) return finish(run, { status: "stopped" });
+    if (isForeign(error)) throw error;
+    return takeBack(run, failureOf(error));
+  }
+}
+
+async function mustRead({ graph, saver, threadId }: Run): Promise<Level> {
+  const level = await readLevel(graph, saver, threadId);
+  if (level === undefined) throw new NotFoundError(`Thread "${threadId}" is gone.`);
+  return level;
+}
+
+function mustHaveMoved({ threadId }: Run, before: Level, after: Level): void {
+  const sign = ({ tuple }: Level): string =>
+    `${tuple.checkpoint.id} ${tuple.pendingWrites?.length ?? 0}`;
+  if (isFinished(after) || sign(before) !== sign(after)) return;
+  const open = after.tasks.filter(({ done, question }) => !done && question === undefined);
+  if (open.length === 0) return;
+  throw new InvalidInputError(
+    `Thread "${threadId}" does not get any further: LangGraph returned without running ` +
+      `${open.map(({ name }) => name).join(", ")}.`,
+  );
+}

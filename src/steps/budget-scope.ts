@@ -1,0 +1,73 @@
+/**
+ * Budgets that hold for a piece of code: a durable node's hold for all models and tools called in it.
+ *
+ * Whoever makes a call that costs reserves it from its own budget and from all that hold around it,
+ * each account once.
+ */
+
+import { AsyncLocalStorage } from "node:async_hooks";
+import { BUDGET_UNITS, type Amounts, type BudgetLimits } from "../policy/budget.ts";
+import type { StepStore } from "../step-store.ts";
+import {
+  reserveBudget,
+  type BudgetAccount,
+  type BudgetReservation,
+  type ReserveOptions,
+} from "./budgets.ts";
+
+export interface BudgetScope {
+  account: BudgetAccount;
+  limits: BudgetLimits;
+}
+
+const scopes = new AsyncLocalStorage<readonly BudgetScope[]>();
+
+/** Code under a budget, besides those that hold already. */
+export function withBudget<T>(scope: BudgetScope, work: () => T): T {
+  return scopes.run([...budgetsHere(), scope], work);
+}
+
+/** The budgets that hold here, and one's own; where two are of one account, the stricter limits count. */
+export function budgetsHere(own?: BudgetScope): readonly BudgetScope[] {
+  const byAccount = new Map<string, BudgetScope>();
+  for (const scope of [...(scopes.getStore() ?? []), ...(own === undefined ? [] : [own])]) {
+    const { name, threadId } = scope.account.key;
+    const row = JSON.stringify([name, threadId]);
+    const known = byAccount.get(row);
+    byAccount.set(row, known === undefined ? scope : stricter(known, scope));
+  }
+  return [...byAccount.values()];
+}
+
+/**
+ * Keeps what a call may cost, in every account or in none.
+ *
+ * @throws {BudgetExceededError} one of the budgets does not cover it
+ */
+export async function reserveAll(
+  steps: Pick<StepStore, "states">,
+  budgets: readonly BudgetScope[],
+  options: ReserveOptions,
+): Promise<BudgetReservation> {
+  const made: BudgetReservation[] = [];
+  const settle = async (used: Amounts): Promise<void> => {
+    await Promise.all(made.map((reservation) => reservation.settle(used)));
+  };
+  try {
+    for (const { account, limits } of budgets) {
+      made.push(await reserveBudget(steps, account, limits, options));
+    }
+  } catch (error) {
+    await settle({});
+    throw error;
+  }
+  return { settle };
+}
+
+function stricter(one: BudgetScope, other: BudgetScope): BudgetScope {
+  const limits = BUDGET_UNITS.map((unit) => {
+    const both = [one.limits[unit], other.limits[unit]].filter((limit) => limit !== undefined);
+    return [unit, both.length === 0 ? undefined : Math.min(...both)];
+  });
+  return { account: one.account, limits: Object.fromEntries(limits) as BudgetLimits };
+}
