@@ -8,23 +8,25 @@
  *
  * At the gate, read `body` in the state, then resume to publish it; or put your wishes in `notes`
  * with `updateState` and resume to have it revised, which ends at the gate again.
+ *
+ * Each step is durable: a provider that fails for a while costs time, not the run, and a crash loses
+ * neither the steps that are done nor the count of attempts.
  */
 
 import { END, START, StateGraph, type BaseCheckpointSaver } from "@langchain/langgraph";
 import type { BaseChatModel } from "@langchain/core/language_models/chat_models";
-import { withinDeadline } from "./research/deadline.ts";
+import { durable, type Clock } from "holdfast";
 import { gatherSteps, toReadings, toSearches } from "./research/gather.ts";
-import { modelFromEnvironment } from "./research/model.ts";
+import { modelFromEnvironment } from "./environment/model.ts";
 import { ResearchState } from "./research/state.ts";
 import { afterReview, writeSteps } from "./research/write.ts";
 
-export { DeadlinePassedError } from "./research/deadline.ts";
 export { renderReport } from "./research/report.ts";
 export type { Evidence, Section } from "./research/state.ts";
 
 export interface ResearchOptions {
   checkpointer?: BaseCheckpointSaver;
-  /** Default: from the environment, or else a loopback server (`research/model.ts`). */
+  /** Default: from the environment, or else a loopback server (`environment/model.ts`). */
   model?: BaseChatModel;
   /** Milliseconds for a whole run whose input has no `deadlineAt`; default half an hour. */
   timeAllowed?: number;
@@ -34,9 +36,12 @@ export interface ResearchOptions {
   passagesPerSection?: number;
   /** Quotes kept of one file for one section; default 2. */
   quotesPerFile?: number;
-  /** Default `Date.now`. */
-  now?: () => number;
+  /** What the deadline is counted from; default: the system's clock. */
+  clock?: Clock;
 }
+
+/** Each step is tried again when it fails for a while, and keeps count across crashes. */
+const step = durable.with({ timeout: 120_000 });
 
 export function createResearchGraph({
   checkpointer,
@@ -45,30 +50,30 @@ export function createResearchGraph({
   sections = 5,
   passagesPerSection = 4,
   quotesPerFile = 2,
-  now = Date.now,
+  clock,
 }: ResearchOptions = {}) {
   const getModel = () => model ?? modelFromEnvironment();
   const gather = gatherSteps({
     model: getModel,
-    now,
+    clock,
     timeAllowed,
     sections,
     passagesPerSection,
     quotesPerFile,
   });
-  const write = writeSteps({ model: getModel, now });
+  const write = writeSteps({ model: getModel });
 
   return new StateGraph(ResearchState)
-    .addNode("survey", withinDeadline("survey", now, gather.survey))
-    .addNode("plan", withinDeadline("plan", now, gather.plan))
-    .addNode("search", withinDeadline("search", now, gather.search))
-    .addNode("shortlist", withinDeadline("shortlist", now, gather.shortlist))
-    .addNode("read", withinDeadline("read", now, gather.read), { ends: ["extract"] })
-    .addNode("extract", withinDeadline("extract", now, gather.extract))
-    .addNode("draft", withinDeadline("draft", now, write.draft))
-    .addNode("review", withinDeadline("review", now, write.review))
-    .addNode("revise", withinDeadline("revise", now, write.revise))
-    .addNode("publish", withinDeadline("publish", now, write.publish))
+    .addNode("survey", step(gather.survey))
+    .addNode("plan", step(gather.plan))
+    .addNode("search", step(gather.search))
+    .addNode("shortlist", step(gather.shortlist))
+    .addNode("read", step(gather.read), { ends: ["extract"] })
+    .addNode("extract", step(gather.extract))
+    .addNode("draft", step(write.draft))
+    .addNode("review", step(write.review))
+    .addNode("revise", step(write.revise))
+    .addNode("publish", step(write.publish))
     .addEdge(START, "survey")
     .addEdge("survey", "plan")
     .addConditionalEdges("plan", toSearches, ["search"])

@@ -3,13 +3,13 @@
 import { resolve } from "node:path";
 import { Command, Send, type LangGraphRunnableConfig } from "@langchain/langgraph";
 import type { BaseChatModel } from "@langchain/core/language_models/chat_models";
+import { withDeadline, type Clock } from "holdfast";
 import { z } from "zod";
 import { linesOf, listFiles, overviewOf, readText } from "./documents.ts";
 import { extractPrompt, planPrompt } from "./prompts.ts";
 import { findQuote } from "./quotes.ts";
 import { searchFolder } from "./search.ts";
 import {
-  clockOf,
   type Evidence,
   type ExtractPacket,
   type ReadPacket,
@@ -21,7 +21,8 @@ import {
 
 export interface GatherOptions {
   model: () => BaseChatModel | Promise<BaseChatModel>;
-  now: () => number;
+  /** Default: the system's. */
+  clock: Clock | undefined;
   /** Milliseconds that a run may take, where its input names no `deadlineAt`. */
   timeAllowed: number;
   sections: number;
@@ -35,19 +36,17 @@ const Plan = z.object({
 const Quotes = z.object({ quotes: z.array(z.object({ text: z.string() })) });
 
 export function gatherSteps(options: GatherOptions) {
-  const { now, timeAllowed, sections, passagesPerSection, quotesPerFile } = options;
+  const { clock, timeAllowed, sections, passagesPerSection, quotesPerFile } = options;
 
-  /** Sets the clock, fixes the paths, and looks over the folder. */
+  /** Sets the deadline, fixes the paths, and looks over the folder. */
   async function survey(state: State): Promise<Update> {
     const folder = resolve(state.folder);
     const files = await listFiles(folder);
     if (files.length === 0) throw new Error(`There are no .md or .txt files in ${folder}.`);
-    const startedAt = state.startedAt ?? now();
     return {
       folder,
       reportPath: resolve(state.reportPath ?? "report.md"),
-      startedAt,
-      deadlineAt: state.deadlineAt ?? startedAt + timeAllowed,
+      ...((state.deadlineAt ?? null) === null && withDeadline(timeAllowed, clock && { clock })),
       sources: await Promise.all(
         files.map(async (file) => ({
           file,
@@ -90,7 +89,7 @@ export function gatherSteps(options: GatherOptions) {
 /** One search for each section of the outline. */
 export function toSearches(state: State): Send[] {
   return state.outline.map((section) => {
-    const packet: SearchPacket = { ...clockOf(state), folder: state.folder, section };
+    const packet: SearchPacket = { folder: state.folder, section };
     return new Send("search", packet);
   });
 }
@@ -114,7 +113,7 @@ async function shortlist({ outline, hits }: State): Promise<Update> {
 export function toReadings(state: State): Send[] | "draft" {
   if (state.readings.length === 0) return "draft";
   return state.readings.map((reading) => {
-    const packet: ReadPacket = { ...clockOf(state), ...reading, folder: state.folder };
+    const packet: ReadPacket = { ...reading, folder: state.folder };
     return new Send("read", packet);
   });
 }

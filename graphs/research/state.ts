@@ -1,6 +1,7 @@
 /** What the research agent knows: its state, and the packets that its parallel steps receive. */
 
 import { Annotation } from "@langchain/langgraph";
+import { durableState } from "holdfast";
 
 /** One part of the report to be: what it is called, and what it shall answer. */
 export interface Section {
@@ -42,28 +43,19 @@ export interface Evidence {
   quote: string;
 }
 
-/** Instants in epoch milliseconds. They are state, so that they hold in whatever process goes on. */
-export interface Clock {
-  startedAt: number;
-  deadlineAt: number;
-  /** Since when the draft has been waiting for its reviewer: waiting does not count. */
-  waitingSince: number | null;
-}
-
 /** In the order of the tasks, not of their completion: LangGraph applies parallel writes so. */
 const appended = <T>() =>
   Annotation<T[]>({ reducer: (all, more) => all.concat(more), default: () => [] });
 
 export const ResearchState = Annotation.Root({
+  /** The deadline of the whole run: time spent waiting for the reviewer does not count. */
+  ...durableState,
+
   topic: Annotation<string>,
   /** The folder of `.md` and `.txt` files. */
   folder: Annotation<string>,
   /** Where the report goes; default `report.md`. */
   reportPath: Annotation<string>,
-
-  startedAt: Annotation<number>,
-  deadlineAt: Annotation<number>,
-  waitingSince: Annotation<number | null>({ reducer: (_, next) => next, default: () => null }),
 
   sources: Annotation<Source[]>,
   outline: Annotation<Section[]>,
@@ -87,25 +79,20 @@ export type State = typeof ResearchState.State;
 export type Update = typeof ResearchState.Update;
 
 /** What one parallel `search` gets. */
-export interface SearchPacket extends Clock {
+export interface SearchPacket {
   folder: string;
   section: Section;
 }
 
 /** What one parallel `read` gets. */
-export interface ReadPacket extends Clock, Reading {
+export interface ReadPacket extends Reading {
   folder: string;
 }
 
 /** What one parallel `extract` gets: those passages, read. */
-export interface ExtractPacket extends Clock {
+export interface ExtractPacket {
   folder: string;
   question: string;
   file: string;
   passages: { line: number; text: string }[];
-}
-
-/** The part of a state or packet that every step takes along. */
-export function clockOf({ startedAt, deadlineAt, waitingSince }: Clock): Clock {
-  return { startedAt, deadlineAt, waitingSince };
 }

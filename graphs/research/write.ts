@@ -9,34 +9,29 @@ import type { State, Update } from "./state.ts";
 
 export interface WriteOptions {
   model: () => BaseChatModel | Promise<BaseChatModel>;
-  now: () => number;
 }
 
-export function writeSteps({ model, now }: WriteOptions) {
+export function writeSteps({ model }: WriteOptions) {
   /** Writes the body from the quotes; from now on the run waits for its reviewer. */
   async function draft(state: State, config: LangGraphRunnableConfig): Promise<Update> {
     const prompt = draftPrompt(state.topic, quotedSections(state));
     const answer = await (await model()).invoke(prompt, config);
-    return { body: answer.text, waitingSince: now() };
-  }
-
-  /**
-   * Runs once a person has let it: the graph stops before it. Takes the time that the person took
-   * off the clock; which way it goes on is in `afterReview`.
-   */
-  async function review(state: State): Promise<Update> {
-    const waited = state.waitingSince === null ? 0 : now() - state.waitingSince;
-    return { deadlineAt: state.deadlineAt + waited, waitingSince: null };
+    return { body: answer.text };
   }
 
   /** Writes the body anew, with the reviewer's notes, which are then done with. */
   async function revise(state: State, config: LangGraphRunnableConfig): Promise<Update> {
     const prompt = revisePrompt(state.topic, quotedSections(state), state);
     const answer = await (await model()).invoke(prompt, config);
-    return { body: answer.text, notes: "", revision: state.revision + 1, waitingSince: now() };
+    return { body: answer.text, notes: "", revision: state.revision + 1 };
   }
 
   return { draft, review, revise, publish };
+}
+
+/** Runs once a person has let it: the graph stops before it. Which way it goes on is in `afterReview`. */
+async function review(): Promise<Update> {
+  return {};
 }
 
 /** Writes the file; done again after a crash, it finds its work done. */

@@ -8,7 +8,6 @@ import { once } from "node:events";
 import { mkdtemp, readFile, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { MemorySaver } from "@langchain/langgraph";
 import { ChatOpenAI } from "@langchain/openai";
 import { SqliteSaver } from "holdfast/sqlite";
 import { fakeOpenAI } from "holdfast/testing";
@@ -66,12 +65,15 @@ async function runDemo(seed: number) {
   };
 }
 
-/** The report without a crash, without a saver's file, in this process. */
+/** The report without a crash, in this process. */
 async function runUndisturbed(): Promise<string> {
   await using server = await fakeOpenAI();
   const configuration = { baseURL: server.baseURL };
+  const saver = SqliteSaver.fromConnString(":memory:");
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.defer(() => saver.end());
   const graph = createResearchGraph({
-    checkpointer: new MemorySaver(),
+    checkpointer: saver,
     model: new ChatOpenAI({ model: "gpt-4o-mini", apiKey: "none", configuration }),
   });
   const thread = { configurable: { thread_id: "undisturbed" }, durability: "sync" as const };

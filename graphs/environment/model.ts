@@ -23,6 +23,8 @@ async function create(): Promise<ChatOpenAI> {
     model: model ?? "gpt-4o-mini",
     apiKey: key ?? "none needed",
     timeout: 90_000,
+    // The steps try again, and nothing is to be tried twice over.
+    maxRetries: 0,
     ...(baseURL !== undefined && { configuration: { baseURL } }),
   });
 }
