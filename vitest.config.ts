@@ -33,6 +33,7 @@ export default defineConfig({
     exclude: ["test/packed/**"],
     // For what tests run in processes of their own: `holdfast` means the sources there, too.
     execArgv: ["--conditions=holdfast-source"],
+    setupFiles: ["test/support/setup.ts"],
     globalSetup: ["test/support/global-setup.ts"],
     reporters: ["default", ["./test/support/reporter.ts", { promises: true }]],
     testTimeout: 60_000,

@@ -1,7 +1,7 @@
 /** Going on with a thread: at its head, or from an earlier checkpoint; never through a gate unasked. */
 
 import { INTERRUPT } from "@langchain/langgraph-checkpoint";
-import { wasCompensated } from "../effects/saga.ts";
+import { undoneEffects } from "../effects/saga.ts";
 import { InvalidInputError, NotFoundError } from "../errors.ts";
 import { findCheckpoint } from "../history/find.ts";
 import { chooseAnswers, keepAnswers } from "../run/answers.ts";
@@ -42,7 +42,7 @@ export async function goOn(run: Drive, level: Level, { approved, answer }: Say):
     if (!approved && answer === undefined) return { status: "done" };
     throw new InvalidInputError(`Thread "${threadId}" has finished, and waits for nothing.`);
   }
-  if (await wasCompensated(saver, threadId)) {
+  if ((await undoneEffects(saver, threadId)).length > 0) {
     throw new InvalidInputError(
       `What the run of thread "${threadId}" did was undone, so it cannot go on. Begin anew with ` +
         "`holdfast run --abandon`, or fork from a state before its first effect.",

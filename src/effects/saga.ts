@@ -81,22 +81,27 @@ export async function canCompensate(saver: DurableSaver, threadId: string): Prom
 }
 
 /**
- * Whether effects of a thread's latest run were undone, and not performed anew since: what its finished
- * nodes did is not there any more.
+ * The effects of a thread's latest run that were undone, and not performed anew since, newest first: where
+ * there are any, what its finished nodes did is not there any more.
  */
-export async function wasCompensated(saver: DurableSaver, threadId: string): Promise<boolean> {
+export async function undoneEffects(
+  saver: DurableSaver,
+  threadId: string,
+): Promise<UndoneEffect[]> {
   const { store } = ledgerOf(saver);
   const undoable = { threadId, kind: "effect", undoable: true, limit: MOST } as const;
   const closed = await store.list({ ...undoable, states: ["closed"] });
-  if (closed.length === 0) return false;
+  if (closed.length === 0) return [];
   const open = new Set((await openEffects(store, threadId)).map(({ identity }) => identity));
   const head = await headOf(saver, threadId);
   const { runId } = await saver.steps.runs.of(threadId, head);
   const lineage = await store.lineage(threadId, head);
+  const undone: UndoneEffect[] = [];
   for (const row of closed) {
-    if (!open.has(row.identity) && (await belongs(store, lineage, row, runId))) return true;
+    if (open.has(row.identity) || !(await belongs(store, lineage, row, runId))) continue;
+    undone.push({ effect: row.name, key: row.key, idempotencyKey: row.idempotencyKey });
   }
-  return false;
+  return undone;
 }
 
 /** Undoes these effects, given newest first. */

@@ -21,7 +21,10 @@ export type RunOutcome<Values = Record<string, unknown>> =
   | (Ended<Values> & { status: "interrupted" } & Waiting)
   /** A time is waited for: call again at `resumeAt` or later. Only with `park`. */
   | (Ended<Values> & { status: "parked"; resumeAt: number; reason: string })
-  /** For good; `undone` and `stuck` name the effects that were, and were not, taken back. */
+  /**
+   * For good; `undone` and `stuck` name the effects of the run that were, and were not, taken back. Asked
+   * again, without an input, a run that was taken back says the same.
+   */
   | (Ended<Values> & { status: "failed"; error: Error; undone: string[]; stuck: string[] })
   /** The config's signal stopped it; what finished is kept, and the next call goes on. */
   | (Ended<Values> & { status: "stopped" });

@@ -140,8 +140,11 @@ async function toEnd(run: Run, input: unknown): Promise<RunOutcome> {
   }
   if (input === null) {
     if (!(await isTakenBack(run))) return goOn(run, level, options);
+    // Its process may have died before it could say so; asked again, it says the same.
+    const failure = await failureOnRecord(run);
+    if (failure !== undefined) return takeBack(run, failure);
     throw new InvalidInputError(
-      `The run of thread "${threadId}" failed, and what it did was undone, so it cannot go on. Begin anew ` +
+      `What the run of thread "${threadId}" did was undone, so it cannot go on. Begin anew ` +
         "with an input, or fork() from a state before its first effect.",
     );
   }

@@ -5,7 +5,7 @@
  * between is followed by one that goes on undoing, and not by one that tries the failed node again.
  */
 
-import { compensate, wasCompensated } from "../effects/saga.ts";
+import { compensate, undoneEffects } from "../effects/saga.ts";
 import { isDurableSaver, leaseTokenOf } from "../step-store.ts";
 import { finish } from "./finish.ts";
 import type { RunOutcome } from "./outcome.ts";
@@ -21,10 +21,12 @@ export async function takeBack(run: Run, error: Error): Promise<RunOutcome> {
   const { signal } = config;
   const leaseToken = leaseTokenOf(config);
   try {
-    const { undone, stuck } = await compensate(graph, threadId, {
+    const { stuck } = await compensate(graph, threadId, {
       ...(signal === undefined ? {} : { signal }),
       ...(leaseToken === undefined ? {} : { leaseToken }),
     });
+    // Those of a process that died on the way are among them: whoever ends it tells the whole.
+    const undone = await undoneEffects(saver, threadId);
     return await finish(run, {
       status: "failed",
       error,
@@ -54,7 +56,7 @@ export async function failureOnRecord({ steps, threadId }: Run): Promise<Error |
 
 /** A run whose effects were undone has no way on: what its finished nodes did is not there any more. */
 export async function isTakenBack({ saver, threadId }: Run): Promise<boolean> {
-  return isDurableSaver(saver) && (await wasCompensated(saver, threadId));
+  return isDurableSaver(saver) && (await undoneEffects(saver, threadId)).length > 0;
 }
 
 export function failureOf(error: unknown): Error {

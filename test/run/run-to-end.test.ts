@@ -2,6 +2,7 @@ import { Annotation, END, MemorySaver, START, StateGraph, interrupt } from "@lan
 import { describe, expect, it } from "vitest";
 import type { HoldfastSaver } from "../../checkpointers/saver.ts";
 import { effect } from "../../src/effects/effect.ts";
+import { compensate } from "../../src/effects/saga.ts";
 import { isHoldfastError } from "../../src/errors.ts";
 import { runToEnd } from "../../src/run/run-to-end.ts";
 import { approval } from "../../src/steps/approval.ts";
@@ -107,11 +108,27 @@ describe.each(PLACES)("runToEnd on %s", (_, newPlace) => {
       errorMessage: "no itinerary",
     });
     trouble = {};
-    await expect(runToEnd(travel(saver), null, on("t"))).rejects.toThrow(/was undone/);
+    // It has no way on, and says what became of it, also to one that did not hear it the first time.
+    const again = await runToEnd(travel(saver), null, on("t"));
+    expect(again).toMatchObject({
+      status: "failed",
+      error: { message: "no itinerary" },
+      undone: ["run-to-end-hotel", "run-to-end-flight"],
+    });
+    expect(world).toHaveLength(4);
     // An input begins anew, and its effects are new ones.
     world.length = 0;
     expect((await runToEnd(travel(saver), { topic: "Oslo" }, on("t"))).status).toBe("completed");
     expect(world).toEqual(["flight Oslo", "hotel Oslo"]);
+  });
+
+  it("does not go on behind what a person took back", async () => {
+    trouble = {};
+    const saver = (await newPlace()).open();
+    const graph = travel(saver, ["itinerary"]);
+    await runToEnd(graph, { topic: "Oslo" }, on("t"));
+    await compensate(graph, "t");
+    await expect(runToEnd(graph, null, on("t"), { approve: true })).rejects.toThrow(/was undone/);
   });
 
   it("undoes all it can, and lists what is stuck", async () => {

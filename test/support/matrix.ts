@@ -9,8 +9,8 @@ const isWhole = process.env["CRASH_POINTS"] === "all";
 /** For a test with a matrix, in milliseconds: many processes, on a machine that may be busy. */
 export const TIMEOUT = isWhole ? 3_600_000 : 300_000;
 
-/** Another sample at each run; the summary names it, and `CRASH_SEED` repeats it. */
-const seed = Number(process.env["CRASH_SEED"] ?? (Date.now() % 1_000_000) + 1);
+/** The same sample at each run, so that a suite says the same of the same code; the whole is for news. */
+const seed = Number(process.env["CRASH_SEED"] ?? 1);
 
 /**
  * Runs it on as many points as this test run does, and says what it did.
