@@ -82,6 +82,17 @@ export function currentNode(config?: RunnableConfig): NodeContext | undefined {
   return own ?? currentAttempt()?.node;
 }
 
+/**
+ * Code in the node of a config that was handed to it, where LangGraph's own context is lost: LangChain's
+ * streams run what is between their pieces outside of it.
+ */
+export function inNodeOf<T>(config: RunnableConfig | undefined, work: () => T): T {
+  const here = AsyncLocalStorageProviderSingleton.getRunnableConfig() as RunnableConfig | undefined;
+  const isKnown = here !== undefined && nodeOf(here) !== undefined;
+  if (isKnown || config === undefined || nodeOf(config) === undefined) return work();
+  return AsyncLocalStorageProviderSingleton.runWithConfig(config, work);
+}
+
 /** What a node's config says; undefined for a config that is none. */
 export function nodeOf(config: RunnableConfig): NodeContext | undefined {
   const configurable = config.configurable ?? {};

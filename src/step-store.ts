@@ -163,6 +163,8 @@ export interface UsageTotals {
 export interface UsageStore {
   /** Becomes durable soon. */
   add(row: UsageRow): void;
+  /** Settles when all that was added is durable, or reported as not to be stored now. */
+  settled(): Promise<void>;
   /** Most expensive first. */
   totals(options: {
     by: "thread" | "run" | "node" | "model";

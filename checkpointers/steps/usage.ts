@@ -48,6 +48,10 @@ export class Usage implements UsageStore {
     this.#soon.note(Buffer.from(id).toString("hex"), { threadId: row.threadId, row: used });
   }
 
+  settled(): Promise<void> {
+    return this.#soon.flush().catch(() => undefined);
+  }
+
   async totals({
     by,
     threadId,

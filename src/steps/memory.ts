@@ -189,6 +189,10 @@ class MemoryUsage implements UsageStore {
     if (this.#rows.length > MAX_USAGE_ROWS) this.#rows = this.#rows.slice(-MAX_USAGE_ROWS / 2);
   }
 
+  settled(): Promise<void> {
+    return Promise.resolve();
+  }
+
   async totals({
     by,
     threadId,

@@ -15,7 +15,9 @@ import {
 } from "@langchain/core/language_models/chat_models";
 import { AIMessageChunk, type BaseMessage } from "@langchain/core/messages";
 import { ChatGenerationChunk, type ChatResult } from "@langchain/core/outputs";
-import type { Runnable } from "@langchain/core/runnables";
+import type { Runnable, RunnableConfig } from "@langchain/core/runnables";
+import { anySignal } from "../abort.ts";
+import { inNodeOf } from "../context.ts";
 import { InvalidInputError } from "../errors.ts";
 import { events } from "../events.ts";
 import { costNotice } from "../policy/retry-policy.ts";
@@ -27,10 +29,22 @@ import { targetsOf, withBound, type CallOptions, type Target } from "./model/tar
 
 /** Marks the options of a call whose pieces are wanted as they come. */
 const LIVE = Symbol("live");
+/** The config that a call was made with, in its options: LangChain keeps it for itself. */
+const CONFIG = Symbol("config");
+
+/** What a call's options hold beside those of the provider. */
+interface Carried {
+  [LIVE]?: true;
+  [CONFIG]?: RunnableConfig;
+}
 
 /** A chat model under policies, which can be given tools; made by {@link durableModel}. */
 export type DurableModel<Options extends BaseChatModelCallOptions = BaseChatModelCallOptions> =
   BaseChatModel<Options> & Required<Pick<BaseChatModel<Options>, "bindTools">>;
+
+function carrying<Options extends object>(options: Options | undefined): Options | undefined {
+  return options && { ...options, [CONFIG]: options };
+}
 
 class DurableChatModel<
   Options extends BaseChatModelCallOptions = BaseChatModelCallOptions,
@@ -138,20 +152,29 @@ class DurableChatModel<
     return new DurableChatModel<Options>(models, this.#policy, this.#owner);
   }
 
+  override invoke(
+    input: BaseLanguageModelInput,
+    options?: Partial<Options>,
+  ): Promise<AIMessageChunk> {
+    return super.invoke(input, carrying(options));
+  }
+
   override async _generate(
     messages: BaseMessage[],
     options: this["ParsedCallOptions"],
     runManager?: CallbackManagerForLLMRun,
   ): Promise<ChatResult> {
-    const call = await this.#call(messages, options, runManager, false);
-    return (await answer(call)).result;
+    return inNodeOf((options as Carried)[CONFIG], async () => {
+      const call = await this.#call(messages, options, runManager, false);
+      return (await answer(call)).result;
+    });
   }
 
   override async *_streamIterator(
     input: BaseLanguageModelInput,
     options?: Partial<Options>,
   ): AsyncGenerator<AIMessageChunk> {
-    const live: object = { ...options, [LIVE]: true };
+    const live: object = { ...carrying(options), [LIVE]: true };
     yield* super._streamIterator(input, live);
   }
 
@@ -160,26 +183,29 @@ class DurableChatModel<
     options: this["ParsedCallOptions"],
     runManager?: CallbackManagerForLLMRun,
   ): AsyncGenerator<ChatGenerationChunk> {
-    const call = await this.#call(messages, options, runManager, true);
-    const isWanted = LIVE in options;
+    const { [LIVE]: isWanted, [CONFIG]: config } = options as Carried;
+    const call = await inNodeOf(config, () => this.#call(messages, options, runManager, true));
     const how = this.#policy.stream ?? (call.site.node === undefined ? "live" : "whole");
     if (isWanted && how === "live") {
-      yield* this.#live(call);
+      yield* this.#live(call, config);
       return;
     }
-    const { result, chunks } = await answer(call);
+    const { result, chunks } = await inNodeOf(config, () => answer(call));
     yield* chunks ?? replayed(result, runManager);
   }
 
   /** Hands on each piece as it comes; who stops listening stops the call. */
-  async *#live(call: ModelCall): AsyncGenerator<ChatGenerationChunk> {
+  async *#live(
+    call: ModelCall,
+    config: RunnableConfig | undefined,
+  ): AsyncGenerator<ChatGenerationChunk> {
     const left = new AbortController();
     const queue = new ChunkQueue<ChatGenerationChunk>();
-    const site = await siteHere(this.#owner, this.#policy.guards, {
-      signal: AbortSignal.any([left.signal, ...(call.site.signal ? [call.site.signal] : [])]),
-      clock: this.#policy.clock,
-    });
-    const working = answer({ ...call, site, onChunk: (chunk) => queue.push(chunk) });
+    const signal = anySignal(call.site.signal, left.signal);
+    const site = { ...call.site, signal };
+    const working = inNodeOf(config, () =>
+      answer({ ...call, site, onChunk: (chunk) => queue.push(chunk) }),
+    );
     queue.endWith(working);
     try {
       yield* queue;
@@ -212,12 +238,14 @@ class DurableChatModel<
 
 /** An answer that came whole, or long ago, as one piece. */
 async function* replayed(
-  { generations }: ChatResult,
+  { generations, llmOutput }: ChatResult,
   runManager: CallbackManagerForLLMRun | undefined,
 ): AsyncGenerator<ChatGenerationChunk> {
   const [generation] = generations;
   if (generation === undefined) return;
   const { text, message, generationInfo } = generation;
+  // As LangChain does it with an answer that is asked for whole.
+  message.response_metadata = { ...llmOutput, ...message.response_metadata };
   const chunk = new ChatGenerationChunk({
     text,
     message: asChunk(message),

@@ -106,6 +106,20 @@ describe("a durable model", () => {
     expect(usage[0]?.outputTokens).toBeGreaterThan(0);
   });
 
+  test("who stops listening stops the call, and pays for what had come", async () => {
+    const { api, model } = await provider({ answer: () => "one two three four five six" });
+    const usage = heard("usage.recorded");
+    api.fail({ hang: "midway" });
+    for await (const { text } of await durableModel(model(), soon).stream("Count")) {
+      if (text.trim() !== "") break;
+    }
+    await expect
+      .poll(() => usage)
+      .toMatchObject([{ model: "openai:gpt-4o-mini", estimated: true }]);
+    expect(usage[0]?.outputTokens).toBeGreaterThan(0);
+    await expect.poll(() => api.requests).toMatchObject([{ outcome: "aborted" }]);
+  });
+
   test("gives up on a provider that accepts and never answers, or falls silent", async () => {
     const { api, model } = await provider({ answer: () => "one two three four five six" });
     const failed = heard("attempt.failed");

@@ -8,7 +8,8 @@
  *   M1  One request at a time; what a failed attempt had streamed is part of no answer.
  *   M2  A recorded answer is returned, and nothing is asked or paid for.
  *   M3  What an attempt used is counted, once, whatever became of it: in the budgets, as a row, as an event.
- *   M4  What was handed on as it came cannot be taken back: a failure after that is final.
+ *   M4  An answer is on record only once its use is: what was paid for shows, whatever crashes.
+ *   M5  What was handed on as it came cannot be taken back: a failure after that is final.
  */
 
 import type { CallbackManagerForLLMRun } from "@langchain/core/callbacks/manager";
@@ -58,6 +59,7 @@ export async function answer(call: ModelCall): Promise<Answer> {
     const found = await recording.find();
     if (found !== undefined) return { result: found, chunks: undefined };
     const given = await ask(call, recording.idempotencyKey);
+    await site.steps.usage.settled();
     await recording.keep(given.result, site.place.runId);
     return given;
   });
