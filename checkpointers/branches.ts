@@ -8,9 +8,9 @@
  *   0      the main flow: writes on a checkpoint by the loop that made it
  *   else   a number of its own for what each later loop's tasks wrote, and one for what no task of it
  *          wrote (input and resume values); later loops have larger numbers
- *   CLOSED and above: writes that are no task's result, so that whoever goes on from the checkpoint
- *          does not go on from them: those of `updateState`, and those that an "exit" invocation
- *          stores at its end in the name of all its supersteps
+ *   CLOSED and above: writes that are no result of the checkpoint's tasks, so that whoever goes on from
+ *          it does not go on from them: those of `updateState`, those that an "exit" invocation stores
+ *          at its end in the name of all its supersteps, and what it had found where it forked from
  *
  * and each child remembers the branches of its parent that it consumed (null stands for branch 0; of
  * a branch that is noted as -1 - n it took only what no task wrote).
@@ -75,7 +75,7 @@ interface Start {
   marks: Marks | undefined;
   /** Of an "exit" invocation: the step of its first superstep, if it goes on from the checkpoint. */
   firstStep: number;
-  /** And what it found of tasks, by the part of their ids that stays; true if that superstep may use it. */
+  /** And what it found of tasks, by the part of their ids that stays; true if they are the checkpoint's. */
   tails: ReadonlyMap<string, boolean>;
   /** Its own branches there, once it wrote. */
   own: number | undefined;
@@ -142,7 +142,7 @@ export class Branches {
       channels: open.map(({ channel }) => channel),
       marks: open.length === 0 ? undefined : marksOf(checkpoint),
       firstStep: step + 1,
-      tails: isExit(config) ? tailsOf(writes, step + 1) : new Map(),
+      tails: isExit(config) ? tailsOf(writes) : new Map(),
       own: undefined,
       ownTaskless: undefined,
       updates: new Map(),
@@ -167,19 +167,19 @@ export class Branches {
   }
 
   /**
-   * The branch, and the first index, for writes of a task on a checkpoint; whether later ones replace
-   * earlier ones. Undefined where they are nobody's, and not to be stored.
+   * The branch, and the first index, for writes of a task on a checkpoint. Undefined where they are
+   * nobody's, and not to be stored.
    */
   forWrites(
     config: RunnableConfig,
     at: CheckpointAt,
     taskId: string,
     count: number,
-  ): { branch: number; firstIndex: number; replace?: boolean } | undefined {
+  ): { branch: number; firstIndex: number } | undefined {
     const isUpdate = isUpdateTask(taskId, at.checkpointId);
     const start = this.#startOf(config, at, isUpdate);
     // The checkpoint's own loop, or nobody that is known.
-    if (start === undefined) return { branch: 0, firstIndex: 0 };
+    if (start === undefined) return { branch: this.#ofOwn(config, taskId), firstIndex: 0 };
     if (isUpdate) {
       start.own ??= CLOSED + this.#next();
       const firstIndex = start.updates.get(taskId) ?? 0;
@@ -191,8 +191,7 @@ export class Branches {
       const used = start.tails.get(tailOf(taskId));
       if (used === false || (used === true && stepOf(taskId) !== start.firstStep)) return undefined;
       start.own ??= CLOSED + this.#next();
-      // What it found comes before what a task that ran again wrote under the same id.
-      return { branch: start.own, firstIndex: 0, replace: true };
+      return { branch: start.own, firstIndex: 0 };
     }
     if (taskId === NULL_TASK_ID) {
       start.ownTaskless ??= this.#next();
@@ -201,6 +200,19 @@ export class Branches {
     const isLoop = start.isRun || config.metadata !== undefined;
     start.own ??= isLoop ? this.#next() : 0;
     return { branch: start.own, firstIndex: 0 };
+  }
+
+  /**
+   * The branch for a task's writes on the checkpoint that the loop made. An "exit" invocation that got no
+   * further than to fork stores there also what it had found where it forked from.
+   */
+  #ofOwn(config: RunnableConfig, taskId: string): number {
+    if (!isExit(config)) return 0;
+    // Apart from what tasks did: new input or answers replace it.
+    if (taskId === NULL_TASK_ID) return this.#next();
+    const starts = this.#starts.get(loopOf(config))?.values();
+    const isFound = starts?.some(({ tails }) => tails.has(tailOf(taskId))) ?? false;
+    return isFound ? CLOSED + this.#next() : 0;
   }
 
   /** What a child, put by this loop, consumed of its parent. */
@@ -269,8 +281,12 @@ function unread(): Start {
 /** What a superstep, an input or a fork of a loop took. */
 function byLoop(start: Start, config: RunnableConfig, source: string | undefined): number[] {
   const own = start.own === undefined ? [] : [start.own];
-  // What it found is among what it stores itself.
-  if (isExit(config)) return own;
+  if (isExit(config)) {
+    // After a superstep, what it found is among what it stores itself. Before, it has only begun with
+    // the inputs there.
+    const begun = source === "loop" || !start.isRun ? [] : [...start.taskless].map(taskless);
+    return [...own, ...begun];
+  }
   // Input and resume values of its own replace those that it found.
   const inputs =
     start.ownTaskless === undefined
@@ -355,15 +371,24 @@ function tailOf(taskId: string): string {
   return taskId.slice(STEP_LENGTH);
 }
 
-function tailsOf(writes: readonly FoundWrite[], firstStep: number): Map<string, boolean> {
+function tailsOf(writes: readonly FoundWrite[]): Map<string, boolean> {
   const tails = new Map<string, boolean>();
   for (const write of writes) {
-    const task = idOf(write.task);
-    if (task === undefined || tailOf(task) === tailOf(NULL_TASK_ID)) continue;
-    const open = write.branch < CLOSED || (isStepOfExit(task) && stepOf(task) === firstStep);
-    tails.set(tailOf(task), open || tails.get(tailOf(task)) === true);
+    const task = isTaskless(write) ? undefined : idOf(write.task);
+    if (task === undefined) continue;
+    const tail = tailOf(task);
+    tails.set(tail, write.branch < CLOSED || tails.get(tail) === true);
   }
   return tails;
+}
+
+/**
+ * The writes on a checkpoint that are shown to its reader. An "exit" invocation would store those of an
+ * earlier one as its own, under ids that no longer tell them from others.
+ */
+export function shownTo<W extends FoundWrite>(config: RunnableConfig, writes: W[]): W[] {
+  if (!isRunOf(config) || !isExit(config)) return writes;
+  return writes.filter(({ branch, task }) => branch < CLOSED || !isStepOfExit(idOf(task) ?? ""));
 }
 
 /** Whether no task made it. */

@@ -11,7 +11,7 @@ import type { CheckpointListOptions, CheckpointTuple } from "@langchain/langgrap
 import type { RunnableConfig } from "@langchain/core/runnables";
 import { InvalidInputError, isHoldfastError } from "../src/errors.ts";
 import { idOf, keyOf } from "../src/ids.ts";
-import { isTaskless, visibleWrites } from "./branches.ts";
+import { isTaskless, shownTo, visibleWrites } from "./branches.ts";
 import { readTarget } from "./config.ts";
 import type { CheckpointQuery, CheckpointRow, FoundWrite, ThreadRow } from "./dialect.ts";
 import { parseCell } from "./encoding/cells.ts";
@@ -29,11 +29,17 @@ import { VersionReader } from "./version-reader.ts";
 const FIRST_PAGE = 16;
 const LARGEST_PAGE = 128;
 
+/** A checkpoint, and the writes on it that are shown. */
+interface Listed {
+  tuple: CheckpointTuple;
+  writes: readonly FoundWrite[];
+}
+
 export async function* listTuples(
   parts: SaverParts,
   config: RunnableConfig,
   options: CheckpointListOptions,
-): AsyncGenerator<CheckpointTuple> {
+): AsyncGenerator<Listed> {
   const query = await queryOf(parts, config, options);
   if (query === undefined) return;
   let left = options.limit ?? Number.POSITIVE_INFINITY;
@@ -48,9 +54,14 @@ export async function* listTuples(
       const thread = threads.get(group.thread);
       // Deleted since its row was read.
       if (thread === undefined) continue;
-      let tuples: Generator<CheckpointTuple>;
+      let tuples: Generator<Listed>;
       try {
-        tuples = await readGroup(parts, thread, group.rows, filter, decoder);
+        tuples = await readGroup(parts, thread, group.rows, {
+          wants: (metadata) =>
+            filter.every(([key, value]) => isDeepStrictEqual(metadata[key], value)),
+          shown: (writes) => shownTo(config, writes),
+          decoder,
+        });
       } catch (error) {
         if (!(await hasLostRows(parts, thread.row, error))) throw error;
         // Pruned since its rows were read: look again at what comes behind the last that was given.
@@ -159,21 +170,24 @@ function isStateWrite(write: FoundWrite): boolean {
   return isTaskless(write) && write.idx >= 0;
 }
 
+interface Reading {
+  wants: (metadata: Record<string, unknown>) => boolean;
+  shown: (writes: FoundWrite[]) => FoundWrite[];
+  decoder: Decoder;
+}
+
 /** Reads all that the rows consist of, then gives it one by one. */
 async function readGroup(
   { dialect, cells, types }: SaverParts,
   { threadId, row: thread, reader }: ListedThread,
   rows: readonly CheckpointRow[],
-  filter: readonly [string, unknown][],
-  decoder: Decoder,
-): Promise<Generator<CheckpointTuple>> {
+  { wants, shown, decoder }: Reading,
+): Promise<Generator<Listed>> {
   const wanted: { row: CheckpointRow; header: Header }[] = [];
   for (const row of rows) {
     const data = typeof row.header === "string" ? row.header : await cells.open(row.header);
     const header = decodeHeader(parseCell(data, "checkpoint header"), types);
-    const metadata = header.metadata as unknown as Record<string, unknown>;
-    if (filter.every(([key, value]) => isDeepStrictEqual(metadata[key], value)))
-      wanted.push({ row, header });
+    if (wants({ ...header.metadata })) wanted.push({ row, header });
   }
   const [first] = wanted;
   if (first === undefined) return give();
@@ -195,16 +209,17 @@ async function readGroup(
     Buffer.from(write.checkpoint).toString("latin1"),
   );
   const pending = wanted.map(({ row }) =>
-    visibleWrites(byCheckpoint.get(Buffer.from(row.id).toString("latin1")) ?? []),
+    shown(byCheckpoint.get(Buffer.from(row.id).toString("latin1")) ?? []),
   );
-  const loaded = await readWrites(reader, cells, pending.flat());
+  const visible = pending.map(visibleWrites);
+  const loaded = await readWrites(reader, cells, visible.flat());
   reader.keepOnly(ids);
   return give();
 
-  function* give(): Generator<CheckpointTuple> {
+  function* give(): Generator<Listed> {
     let given = 0;
     for (const [position, { row, header }] of wanted.entries()) {
-      const end = given + (pending[position]?.length ?? 0);
+      const end = given + (visible[position]?.length ?? 0);
       const ns = wholeId(row.ns, header.long.ns);
       const id = wholeId(row.id, header.long.id);
       const own = (pending[position] ?? []).some(isStateWrite) ? new Decoder(types) : decoder;
@@ -226,7 +241,7 @@ async function readGroup(
           configurable: { thread_id: threadId, checkpoint_ns: ns, checkpoint_id: parent },
         };
       }
-      yield tuple;
+      yield { tuple, writes: pending[position] ?? [] };
     }
   }
 }

@@ -41,9 +41,17 @@ import type {
   ThreadStats,
   ThreadStore,
 } from "../src/store.ts";
-import { Branches, NULL_TASK_ID, checkpointPlace, isRunOf, loopOf, runsAnew } from "./branches.ts";
+import {
+  Branches,
+  NULL_TASK_ID,
+  checkpointPlace,
+  isRunOf,
+  loopOf,
+  runsAnew,
+  shownTo,
+} from "./branches.ts";
 import { readTarget } from "./config.ts";
-import type { Dialect, SetUp, ThreadRow, WholeCheckpoint } from "./dialect.ts";
+import type { Dialect, FoundWrite, SetUp, ThreadRow, WholeCheckpoint } from "./dialect.ts";
 import { Cells } from "./encoding/cells.ts";
 import { Decoder } from "./encoding/decode.ts";
 import { encode, type EncodeContext } from "./encoding/encode.ts";
@@ -194,7 +202,11 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver implements Threa
       // What was read at once is good for one try.
       whole = undefined;
       if (found === undefined) return undefined;
-      return { found, loaded: await loadCheckpoint(this.#parts, state, found, target.ns, decoder) };
+      const shown: typeof found = { ...found, writes: shownTo(config, found.writes) };
+      return {
+        found: shown,
+        loaded: await loadCheckpoint(this.#parts, state, shown, target.ns, decoder),
+      };
     });
     this.#seen.read(target.threadId, target.ns);
     if (read === undefined) return undefined;
@@ -241,9 +253,9 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver implements Threa
   ): AsyncGenerator<CheckpointTuple> {
     await this.setup();
     await this.#commits.drain();
-    for await (const tuple of listTuples(this.#parts, config, options ?? {})) {
+    for await (const { tuple, writes } of listTuples(this.#parts, config, options ?? {})) {
       if (options?.before !== undefined && config.metadata !== undefined)
-        this.#noteReplay(config, tuple);
+        this.#noteReplay(config, tuple, writes);
       if (tuple.checkpoint.v < 4 && tuple.parentConfig !== undefined) {
         await this.#migratePendingSends(tuple.checkpoint, tuple.parentConfig);
       }
@@ -294,7 +306,7 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver implements Threa
       writes.length,
     );
     if (slot === undefined) return Promise.resolve();
-    const { branch, firstIndex, replace = taskId === NULL_TASK_ID } = slot;
+    const { branch, firstIndex } = slot;
     const encoded: NewWrite[] = [];
     writes.forEach(([channel, value], position) => {
       const special = Object.hasOwn(WRITES_IDX_MAP, channel) ? WRITES_IDX_MAP[channel] : undefined;
@@ -308,7 +320,7 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver implements Threa
         idx: special ?? firstIndex + position,
         // A task has one error, interrupt or list of answers at a time, whichever loop it is in.
         branch: special === undefined ? branch : 0,
-        replace: special !== undefined || replace,
+        replace: special !== undefined || taskId === NULL_TASK_ID,
         base,
       });
     });
@@ -495,7 +507,7 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver implements Threa
     await this.#commits.add(putOperation(this.#parts, state, rebased, manifest, epoch));
   }
 
-  #noteReplay(config: RunnableConfig, tuple: CheckpointTuple): void {
+  #noteReplay(config: RunnableConfig, tuple: CheckpointTuple, writes: readonly FoundWrite[]): void {
     const {
       thread_id: threadId,
       checkpoint_ns: ns,
@@ -504,7 +516,7 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver implements Threa
     this.#branches.read(
       config,
       { threadId: threadId as string, ns: ns as string, checkpointId: id as string },
-      { checkpoint: tuple.checkpoint, step: tuple.metadata?.step ?? -1, writes: [] },
+      { checkpoint: tuple.checkpoint, step: tuple.metadata?.step ?? -1, writes },
       true,
     );
   }

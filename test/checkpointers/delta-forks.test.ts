@@ -167,6 +167,26 @@ const SCRIPTS: Record<string, (graph: Graph) => Promise<unknown>> = {
     await graph.invoke({ log: ["other"] }, { ...EXIT, ...question });
     await graph.invoke(yes, EXIT);
   },
+  "forks that are stored at once and get no further, of a checkpoint that others went on from":
+    async (graph) => {
+      await toQuestion(graph);
+      const question = await at(graph, 0);
+      await graph.updateState(question, { log: ["update"] }, "ask");
+      await graph.invoke(yes, { ...EXIT, ...question });
+      await graph.invoke(null, { ...EXIT, ...question });
+      await graph.invoke(yes, SYNC);
+    },
+  "forks that are stored at once, of a checkpoint that a command began from": async (graph) => {
+    await toQuestion(graph);
+    const question = await at(graph, 0);
+    await graph.invoke(command({ update: { log: ["command"] } }), { ...SYNC, ...question });
+    // Each begins with what the command wrote there, unless it has an answer instead.
+    await graph.invoke({ log: ["other"] }, { ...EXIT, ...question });
+    await graph.invoke(yes, { ...EXIT, ...question });
+    await graph.invoke(null, { ...EXIT, ...question });
+    await graph.invoke(null, SYNC);
+    await graph.invoke(yes, SYNC);
+  },
   "invocations that are stored at once, one after the other": async (graph) => {
     for (const name of ["one", "two"]) {
       await graph.invoke({ log: [name] }, EXIT);
