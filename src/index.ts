@@ -8,6 +8,7 @@ export { durableModel } from "./steps/model.ts";
 export type { DurableModel } from "./steps/model.ts";
 export type { ModelPolicy } from "./steps/model/policy.ts";
 export { durableTool } from "./steps/tool.ts";
+export type { ToolCallConfig } from "./steps/tool.ts";
 export type { ToolPolicy } from "./steps/tool/policy.ts";
 export { runToEnd } from "./run/run-to-end.ts";
 export type { RunToEndOptions } from "./run/run.ts";

@@ -6,7 +6,12 @@
  */
 
 import { AsyncLocalStorage } from "node:async_hooks";
-import { BUDGET_UNITS, type Amounts, type BudgetLimits } from "../policy/budget.ts";
+import {
+  BUDGET_UNITS,
+  type Amounts,
+  type BudgetLimits,
+  type BudgetUnit,
+} from "../policy/budget.ts";
 import type { StepStore } from "../step-store.ts";
 import {
   reserveBudget,
@@ -18,6 +23,8 @@ import {
 export interface BudgetScope {
   account: BudgetAccount;
   limits: BudgetLimits;
+  /** What of a call it pays for; default all. */
+  counts?: readonly BudgetUnit[] | undefined;
 }
 
 const scopes = new AsyncLocalStorage<readonly BudgetScope[]>();
@@ -49,13 +56,18 @@ export async function reserveAll(
   budgets: readonly BudgetScope[],
   options: ReserveOptions,
 ): Promise<BudgetReservation> {
-  const made: BudgetReservation[] = [];
+  const made: { scope: BudgetScope; reservation: BudgetReservation }[] = [];
   const settle = async (used: Amounts): Promise<void> => {
-    await Promise.all(made.map((reservation) => reservation.settle(used)));
+    await Promise.all(
+      made.map(({ scope, reservation }) => reservation.settle(countedBy(scope, used))),
+    );
   };
   try {
-    for (const { account, limits } of budgets) {
-      made.push(await reserveBudget(steps, account, limits, options));
+    for (const scope of budgets) {
+      const { account, limits } = scope;
+      const needed = countedBy(scope, options.needed);
+      const reservation = await reserveBudget(steps, account, limits, { ...options, needed });
+      made.push({ scope, reservation });
     }
   } catch (error) {
     await settle({});
@@ -64,10 +76,17 @@ export async function reserveAll(
   return { settle };
 }
 
+function countedBy({ counts = BUDGET_UNITS }: BudgetScope, amounts: Amounts): Amounts {
+  return Object.fromEntries(
+    Object.entries(amounts).filter(([unit]) => counts.includes(unit as BudgetUnit)),
+  );
+}
+
 function stricter(one: BudgetScope, other: BudgetScope): BudgetScope {
   const limits = BUDGET_UNITS.map((unit) => {
     const both = [one.limits[unit], other.limits[unit]].filter((limit) => limit !== undefined);
     return [unit, both.length === 0 ? undefined : Math.min(...both)];
   });
-  return { account: one.account, limits: Object.fromEntries(limits) as BudgetLimits };
+  const counts = one.counts && other.counts && [...new Set([...one.counts, ...other.counts])];
+  return { account: one.account, limits: Object.fromEntries(limits) as BudgetLimits, counts };
 }

@@ -6,6 +6,7 @@
 import type { CallbackManagerForToolRun } from "@langchain/core/callbacks/manager";
 import { ToolMessage } from "@langchain/core/messages";
 import { StructuredTool, Tool, type ToolRunnableConfig } from "@langchain/core/tools";
+import { inNodeOf } from "../context.ts";
 import { InvalidInputError, isHoldfastError } from "../errors.ts";
 import { events } from "../events.ts";
 import { isAbortBy, isBubbleUp } from "../policy/classify.ts";
@@ -13,6 +14,15 @@ import { shown } from "../policy/options.ts";
 import { costNotice } from "../policy/retry-policy.ts";
 import { callTool } from "./tool/call.ts";
 import { resolveToolPolicy, type ResolvedToolPolicy, type ToolPolicy } from "./tool/policy.ts";
+
+/** What a durable tool's function is given beside its arguments. */
+export type ToolCallConfig = ToolRunnableConfig & {
+  /**
+   * 32 hex digits, equal for all attempts at one call and for no other call: send it along, so that the
+   * receiver can tell a repetition.
+   */
+  readonly idempotencyKey?: string;
+};
 
 interface Inner {
   _call(args: unknown, manager?: CallbackManagerForToolRun, config?: object): unknown;
@@ -74,15 +84,32 @@ class DurableTool extends StructuredTool {
     config?: ToolRunnableConfig,
   ): Promise<unknown> {
     const inner = this.#tool as unknown as Inner;
-    return callTool({
-      tool: this,
-      name: this.name,
-      policy: this.#policy,
-      args,
-      id: config?.toolCall?.id,
-      signal: config?.signal,
-      perform: async (signal) => inner._call(args, manager, { ...config, signal }),
-    });
+    const work = (): Promise<unknown> =>
+      callTool({
+        tool: this,
+        name: this.name,
+        policy: this.#policy,
+        args,
+        id: config?.toolCall?.id,
+        signal: config?.signal,
+        perform: async (signal, idempotencyKey) => {
+          const given: ToolCallConfig = { ...config, signal, idempotencyKey };
+          return whole(await inner._call(args, manager, given), manager);
+        },
+      });
+    return inNodeOf(config, work);
+  }
+}
+
+/** What a tool that is a generator returned; its pieces are told as they come. */
+async function whole(made: unknown, manager: CallbackManagerForToolRun | undefined) {
+  const { next } = (made ?? {}) as Partial<AsyncGenerator>;
+  if (typeof next !== "function" || !(Symbol.asyncIterator in (made as object))) return made;
+  const pieces = made as AsyncGenerator;
+  for (;;) {
+    const { done, value } = await pieces.next();
+    if (done === true) return value as unknown;
+    await manager?.handleToolEvent(value);
   }
 }
 

@@ -33,7 +33,9 @@ export interface CallSite {
   readonly parkAfter: number | undefined;
   /** The longest wait between attempts; a longer one is left to the durable node around. */
   readonly longestWait: number | undefined;
+  /** Its own, and those that hold around it. */
   readonly budgets: readonly BudgetScope[];
+  readonly ownBudget: BudgetScope | undefined;
 }
 
 /** What models and tools called outside of graphs share: in memory, for as long as the process lives. */
@@ -75,6 +77,7 @@ export async function siteHere(
     parkAfter,
     longestWait: attempt === undefined ? undefined : parkAfter,
     budgets: budgetsHere(own),
+    ownBudget: own,
   };
 }
 
@@ -84,6 +87,7 @@ function plainSite(
   signal: AbortSignal | undefined,
   steps: StepStore,
 ): CallSite {
+  const own = budget && plainBudget(owner, budget);
   return {
     node: undefined,
     steps,
@@ -95,7 +99,8 @@ function plainSite(
       steps.clock.sleep(at - steps.clock.now(), anySignal(signal, own)),
     parkAfter: undefined,
     longestWait: undefined,
-    budgets: budgetsHere(budget && plainBudget(owner, budget)),
+    budgets: budgetsHere(own),
+    ownBudget: own,
   };
 }
 

@@ -5,15 +5,17 @@
  *   T1  A tool call of a thread is performed once, by its `tool_call_id`; without one, once for each
  *       execution of its node.
  *   T2  All calls of a tool in one run share its retries: where they are used up, a failure is final.
+ *   T3  What may have been performed is performed again only as the policy says, outside of graphs, too.
  */
 
 import { currentAttempt } from "../../context.ts";
 import type { LedgerEffect } from "../../effects/protocol.ts";
 import { callAt, siteOf } from "../../effects/site.ts";
-import { BudgetExceededError, markExhausted } from "../../errors.ts";
-import { random } from "../../ids.ts";
+import { BudgetExceededError, EffectUnknownError, markExhausted } from "../../errors.ts";
+import { digestOf, random, randomTag } from "../../ids.ts";
 import { classifyWith, isBubbleUp, isFailure } from "../../policy/classify.ts";
 import { nextStep, type Series } from "../../policy/next-step.ts";
+import { withBudget } from "../budget-scope.ts";
 import { reserveBudget } from "../budgets.ts";
 import { guarded } from "../guards.ts";
 import { withPatience } from "../model/patience.ts";
@@ -28,7 +30,8 @@ export interface ToolCall {
   /** The `tool_call_id`. */
   id: string | undefined;
   signal: AbortSignal | undefined;
-  perform(signal: AbortSignal): Promise<unknown>;
+  /** @param idempotencyKey equal for all attempts */
+  perform(signal: AbortSignal, idempotencyKey: string): Promise<unknown>;
 }
 
 export async function callTool(call: ToolCall): Promise<unknown> {
@@ -45,9 +48,9 @@ async function asEffect(call: ToolCall, site: CallSite): Promise<unknown> {
   const effect: LedgerEffect = {
     kind: "effect",
     name,
-    run: async ({ signal }) => {
+    run: async ({ signal, idempotencyKey }) => {
       try {
-        return await tries.make(signal);
+        return await tries.make(signal, idempotencyKey);
       } catch (error) {
         // A wait for a breaker that parks: the node's other calls end first.
         if (isBubbleUp(error)) await at.execution.othersSettled();
@@ -77,19 +80,25 @@ async function asEffect(call: ToolCall, site: CallSite): Promise<unknown> {
   });
 }
 
-/** Outside of graphs: the same policies, in memory. */
+/** Outside of graphs: the same policies, in memory, and nobody to ask. */
 async function withoutLedger(call: ToolCall, site: CallSite): Promise<unknown> {
   const { policy, name } = call;
   const { clock } = site.steps;
   const { signal } = site;
+  const { retry, classify } = policy;
+  const idempotencyKey = digestOf("tool call", randomTag(), randomTag());
   const tries = new Tries(call, site);
   let series: Series = { failed: 0, startedAt: clock.now() };
   for (;;) {
     try {
-      return await tries.make(signal);
+      return await tries.make(signal, idempotencyKey);
     } catch (error) {
       const now = clock.now();
-      const { retry, classify } = policy;
+      if (!isFailure(error, signal)) throw error;
+      if (!classifyWith(classify, error, { now }).notPerformed) {
+        const found = await whatBecame(call, idempotencyKey, error, signal);
+        if (found !== undefined) return found.result;
+      }
       const step = nextStep(series, error, retry, { now, random, signal, classify });
       if (step.step !== "retry") throw tries.refused ?? error;
       series = { ...series, failed: series.failed + (step.counted ? 1 : 0) };
@@ -97,6 +106,38 @@ async function withoutLedger(call: ToolCall, site: CallSite): Promise<unknown> {
     }
   }
 }
+
+/**
+ * T3, of a call that may have been performed.
+ *
+ * @returns undefined where it may be performed again
+ * @throws {EffectUnknownError} nobody knows, and a person would have to be asked
+ */
+async function whatBecame(
+  { name, policy, args }: ToolCall,
+  idempotencyKey: string,
+  error: unknown,
+  signal: AbortSignal = never,
+): Promise<{ result: unknown } | undefined> {
+  const { reconcile, onUnknown } = policy;
+  if (reconcile !== undefined) {
+    const context = { idempotencyKey, effectKey: idempotencyKey, signal };
+    const found = await reconcile(args as Record<string, unknown>, context);
+    if (!("unknown" in found)) return found.done ? { result: found.result } : undefined;
+  } else if (onUnknown === "repeat") {
+    return undefined;
+  }
+  const why = error instanceof Error ? error.message : String(error);
+  const unknown = new EffectUnknownError(
+    name,
+    idempotencyKey,
+    `Nobody knows whether the tool "${name}" did what it was called for (${why}), and outside of a graph ` +
+      "with a holdfast saver there is nobody to ask.",
+  );
+  throw markExhausted(Object.assign(unknown, { cause: error }));
+}
+
+const never = new AbortController().signal;
 
 class Tries {
   readonly #call: ToolCall;
@@ -110,17 +151,18 @@ class Tries {
     this.#site = site;
   }
 
-  async make(signal: AbortSignal | undefined): Promise<unknown> {
-    const { name, policy } = this.#call;
+  async make(signal: AbortSignal | undefined, idempotencyKey: string): Promise<unknown> {
+    const { name, policy, id } = this.#call;
     const { breaker, limit } = policy.guards;
     const site = this.#site;
+    const cost = { calls: 1, ...(this.#made > 0 && { retries: 1 }) };
     try {
       return await guarded(
         site.steps,
         {
           breaker: breaker && { name: breaker.name ?? name, policy: breaker.policy },
           limit: limit && { name: limit.name ?? name, policy: limit.policy },
-          budget: { scopes: site.budgets, needed: { calls: 1 }, used: () => ({ calls: 1 }) },
+          budget: { scopes: site.budgets, needed: cost, used: () => cost },
         },
         {
           wait: site.wait,
@@ -129,7 +171,7 @@ class Tries {
             classifyWith(policy.classify, error, { now: site.steps.clock.now() }),
           signal,
           giveUpAt: currentAttempt()?.deadlineAt,
-          place: JSON.stringify([site.place.threadId, name, this.#call.id]),
+          place: id === undefined ? undefined : JSON.stringify([site.place.threadId, name, id]),
           parkAfter: site.parkAfter,
           trialsCount: site.parkAfter === undefined,
           attempts: this.#made,
@@ -140,7 +182,7 @@ class Tries {
           const { timeout } = policy;
           const what = `The tool "${name}"`;
           return withPatience({ what, timeout, signal, clock: site.steps.clock }, (own) =>
-            this.#call.perform(own),
+            this.#withinBudget(() => this.#call.perform(own, idempotencyKey)),
           );
         },
       );
@@ -148,6 +190,13 @@ class Tries {
       if (isFailure(error, signal)) await this.#mayRetry(error);
       throw error;
     }
+  }
+
+  /** Models that the tool asks cost it money, but are no calls of the tool. */
+  #withinBudget<T>(work: () => T): T {
+    const { ownBudget } = this.#site;
+    if (ownBudget === undefined) return work();
+    return withBudget({ ...ownBudget, counts: ["usd", "tokens"] }, work);
   }
 
   /** T2. Marks the error as final where the run has no retry left. */

@@ -4,13 +4,14 @@ import type { Clock } from "../../clock.ts";
 import type { Reconciled, SettlingContext } from "../../effects/types.ts";
 import { InvalidInputError } from "../../errors.ts";
 import type { BreakerPolicy } from "../../policy/breaker.ts";
+import type { BudgetPolicy } from "../../policy/budget.ts";
 import type { Classifier } from "../../policy/classify.ts";
 import { checkKeys, checkOptional, checkWord } from "../../policy/options.ts";
 import { resolveRetry, type ResolvedRetry, type RetryPolicy } from "../../policy/retry-policy.ts";
 import type { GuardPolicies, NodeGuards } from "../guard-policy.ts";
 import { checkNoParking, resolveOwnGuards } from "../model/policy.ts";
 
-interface ToolPolicyBase extends Omit<GuardPolicies, "breaker"> {
+interface ToolPolicyBase extends Omit<GuardPolicies, "breaker" | "budget"> {
   /** When, how often and how soon to try again; default 4 attempts; `false`: never. */
   retry?: Omit<RetryPolicy, "onExhausted" | "parkFor"> | false;
   /** Retries of all calls of the tool in one run together; default 3. */
@@ -21,6 +22,12 @@ interface ToolPolicyBase extends Omit<GuardPolicies, "breaker"> {
   timeout?: number;
   /** Default: on, by the tool's name. `false`: none. */
   breaker?: string | BreakerPolicy | false;
+  /**
+   * What all its calls in a run (or thread, or node) may cost: `calls` and `retries` of the tool, `usd` and
+   * `tokens` of models that it asks. Default name: the tool's, so that each tool has its own; with a key
+   * of yours the budget is that of the key.
+   */
+  budget?: BudgetPolicy;
   /**
    * What a failure for good becomes: a ToolMessage with status "error", which the model reads (default),
    * or an exception. LangGraph's ToolNode makes a message of exceptions, too, unless it is told not to.
@@ -106,11 +113,15 @@ export function resolveToolPolicy(name: string, policy: ToolPolicy): ResolvedToo
     retriesPerRun: retriesPerRun ?? RETRIES_PER_RUN,
     classify,
     timeout,
-    guards: resolveOwnGuards({ breaker, limit, budget }),
+    guards: resolveOwnGuards({ breaker, limit, budget: budget && named(budget, name) }),
     onFailure: onFailure ?? "message",
     onUnknown: policy.onUnknown ?? "ask",
     reconcile,
     dedupeWindow: dedupeWindow ?? DEDUPE_WINDOW,
     clock,
   };
+}
+
+function named(budget: BudgetPolicy, name: string): BudgetPolicy {
+  return typeof budget.per === "object" ? budget : { ...budget, name: budget.name ?? name };
 }
