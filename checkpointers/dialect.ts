@@ -9,6 +9,7 @@ import type { ApprovalRows } from "./steps/approval-rows.ts";
 import type { LeaseRows } from "./steps/lease-rows.ts";
 import type { EffectRows } from "./steps/effect-rows.ts";
 import type { AttemptRows } from "./steps/attempts-rows.ts";
+import type { RunQueueRows } from "./steps/run-queue-rows.ts";
 import type { RunRows } from "./steps/runs-rows.ts";
 import type { StateRows } from "./steps/states-rows.ts";
 import type { StatusRows } from "./steps/status-rows.ts";
@@ -286,4 +287,5 @@ export interface Dialect {
   readonly status: StatusRows;
   readonly usage: UsageRows;
   readonly runs: RunRows;
+  readonly runQueue: RunQueueRows;
 }

@@ -303,6 +303,22 @@ export class ThreadBusyError extends HoldfastError {
   }
 }
 
+/** A run is active on the thread, and the new one was to be refused then. */
+export class RunActiveError extends HoldfastError {
+  readonly threadId: string;
+  readonly runId: string;
+
+  constructor(threadId: string, runId: string, status: string) {
+    super(
+      "RUN_ACTIVE",
+      `Run "${runId}" of thread "${threadId}" is ${status}. Wait for it, use another thread, or start with ` +
+        'multitaskStrategy "enqueue", "interrupt" or "rollback".',
+    );
+    this.threadId = threadId;
+    this.runId = runId;
+  }
+}
+
 /** This process lost its lease on the thread: somebody else runs it, and nothing more is written. */
 export class LeaseLostError extends HoldfastError {
   readonly threadId: string;

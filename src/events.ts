@@ -69,6 +69,12 @@ export interface HoldfastEvents {
     by: string | undefined;
   };
   "approval.expired": EventOrigin & { approvalId: string };
+  /** A worker took it. */
+  "run.started": EventOrigin & { graph: string; attempt: number };
+  /** Its worker could not end it; another one goes on, once the lease has expired. */
+  "run.abandoned": EventOrigin & { error: unknown };
+  /** A worker could not ask the database for work; it tries again. */
+  "worker.troubled": { error: unknown };
   "run.completed": EventOrigin;
   "run.failed": EventOrigin & { error: unknown };
   "lease.lost": EventOrigin & { token: number };

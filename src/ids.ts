@@ -72,6 +72,11 @@ export function randomTag(): string {
   return uuid.slice(0, 8) + uuid.slice(9, 11);
 }
 
+/** An id for something new. */
+export function randomId(): string {
+  return randomUUID();
+}
+
 /** Random bytes for keys. */
 export function randomKey(length: number): Uint8Array {
   return randomBytes(length);

@@ -74,6 +74,15 @@ export type {
 export type { FoundOut, StuckCompensation } from "./effects/stuck.ts";
 export type { UnknownEffectAnswer, UnknownEffectQuestion } from "./effects/questions.ts";
 
+/** A runtime: runs that are accepted durably, and done by workers of any number of processes. */
+export { createRuntime } from "./runtime/create-runtime.ts";
+export type { Runtime } from "./runtime/runtime.ts";
+export type { RunInfo, RunResult, RuntimeOptions, StartOptions } from "./runtime/types.ts";
+export type { MultitaskStrategy } from "./turns.ts";
+export type { RunQuery } from "./run-store.ts";
+export type { DrainOptions, Worker, WorkerOptions } from "./worker/worker.ts";
+export type { Engine } from "./engine/engine.ts";
+
 /** Time travel: a thread's states, what changed between them, and going on from any of them. */
 export { diff, findCheckpoint, fork, formatDiff, history, rewind } from "./history/index.ts";
 export type {
@@ -129,6 +138,7 @@ export {
   NotDurableError,
   NotFoundError,
   RejectedError,
+  RunActiveError,
   SchemaTooNewError,
   ThreadBusyError,
   ThreadGoneError,

@@ -13,6 +13,7 @@ import type { RunnableConfig } from "@langchain/core/runnables";
 import type { ApprovalStore } from "./approval-store.ts";
 import type { Clock } from "./clock.ts";
 import type { EffectStore } from "./effect-store.ts";
+import type { RunQueue, WorkflowState } from "./run-store.ts";
 
 /** The name of a row that is shared by all who use it; with a thread it goes with that thread. */
 export interface StateKey {
@@ -91,17 +92,6 @@ export interface AttemptStore {
   /** Becomes durable soon (within about 100 ms), together with whatever else does; the last one counts. */
   note(task: TaskAddress, record: AttemptsRecord | null): void;
 }
-
-export type WorkflowState =
-  | "queued"
-  | "running"
-  | "parked"
-  | "interrupted"
-  | "completed"
-  | "failed"
-  | "cancelled"
-  | "compensating"
-  | "dead";
 
 /** What a thread is doing, or did last: a row of the view `workflow_status`. */
 export interface WorkflowStatus {
@@ -233,6 +223,8 @@ export interface StepStore {
   readonly leases?: LeaseStore;
   /** Only with a database. */
   readonly effects?: EffectStore;
+  /** Only with a database. */
+  readonly queue?: RunQueue;
 }
 
 /**

@@ -28,7 +28,7 @@ export function statusRows(connection: Connection): StatusRows {
   return {
     async write(rows) {
       await connection.query(
-        `INSERT INTO ${connection.name("runs")} AS own
+        `INSERT INTO ${connection.name("thread_status")} AS own
            (thread_key, thread_id, thread_name, last_heartbeat, noted, ${NOTED_COLUMNS.join(", ")})
          SELECT n.thread_key, n.thread_id, n.thread_name, clock.now, n.noted, n.run_id, n.workflow_name,
            n.current_step, n.attempt, coalesce(n.started_at, clock.now), n.progress_percent,
@@ -62,14 +62,14 @@ export function statusRows(connection: Connection): StatusRows {
     },
     async read(key) {
       const [row] = await connection.query(
-        `SELECT * FROM ${connection.name("runs")} WHERE thread_key = $1`,
+        `SELECT * FROM ${connection.name("thread_status")} WHERE thread_key = $1`,
         [key],
       );
       return row === undefined ? undefined : statusRow(row);
     },
     async list({ status, limit }) {
       const rows = await connection.query(
-        `SELECT * FROM ${connection.name("runs")} ${status === undefined ? "" : "WHERE status = $2"}
+        `SELECT * FROM ${connection.name("thread_status")} ${status === undefined ? "" : "WHERE status = $2"}
          ORDER BY last_heartbeat DESC LIMIT $1`,
         status === undefined ? [limit] : [limit, status],
       );

@@ -20,6 +20,7 @@ const TABLES_BY_THREAD = ["checkpoints", "channel_versions", "payloads", "pendin
 const TABLES_BY_KEY = [
   "approvals",
   "attempts",
+  "thread_status",
   "runs",
   "breakers",
   "limits",

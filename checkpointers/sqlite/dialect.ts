@@ -8,6 +8,7 @@ import * as checkpoints from "./checkpoints.ts";
 import type { Connection } from "./connection.ts";
 import { effectRows } from "./effects.ts";
 import { leaseRows } from "./leases.ts";
+import { runQueueRows } from "./run-queue.ts";
 import { runRows } from "./runs.ts";
 import { setUp } from "./schema.ts";
 import { stateRows } from "./states.ts";
@@ -52,5 +53,6 @@ export function sqliteDialect(connection: Connection, where: string, clock: Cloc
     status: statusRows(connection),
     usage: usageRows(connection),
     runs: runRows(connection),
+    runQueue: runQueueRows(connection),
   };
 }

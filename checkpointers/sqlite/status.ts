@@ -15,11 +15,11 @@ const COLUMNS = `thread_key AS key, thread_id AS threadId, thread_name AS thread
   last_heartbeat AS lastHeartbeat, progress_percent AS progressPercent,
   progress_note AS progressNote, status, error_message AS errorMessage, waited`;
 
-const UPSERT = `INSERT INTO holdfast_runs
+const UPSERT = `INSERT INTO holdfast_thread_status
     (thread_key, thread_id, thread_name, last_heartbeat, noted, ${NOTED.join(", ")})
   VALUES (?, ?, ?, ?, ?, ${NOTED.map(() => "?").join(", ")})
   ON CONFLICT (thread_key) DO UPDATE SET last_heartbeat = excluded.last_heartbeat, noted = excluded.noted,
-    ${NOTED.map((column) => `${column} = CASE WHEN excluded.noted & ${bitOf(column)} THEN excluded.${column} ELSE holdfast_runs.${column} END`).join(", ")}`;
+    ${NOTED.map((column) => `${column} = CASE WHEN excluded.noted & ${bitOf(column)} THEN excluded.${column} ELSE holdfast_thread_status.${column} END`).join(", ")}`;
 
 export function statusRows(connection: Connection): StatusRows {
   return {
@@ -43,15 +43,16 @@ export function statusRows(connection: Connection): StatusRows {
     read: (key) =>
       connection.read(
         () =>
-          connection.sql(`SELECT ${COLUMNS} FROM holdfast_runs WHERE thread_key = ?`).get(key) as
-            FoundStatus | undefined,
+          connection
+            .sql(`SELECT ${COLUMNS} FROM holdfast_thread_status WHERE thread_key = ?`)
+            .get(key) as FoundStatus | undefined,
       ),
     list: ({ status, limit }) =>
       connection.read(
         () =>
           connection
             .sql(
-              `SELECT ${COLUMNS} FROM holdfast_runs ${status === undefined ? "" : "WHERE status = ?"}
+              `SELECT ${COLUMNS} FROM holdfast_thread_status ${status === undefined ? "" : "WHERE status = ?"}
                ORDER BY last_heartbeat DESC LIMIT ?`,
             )
             .all(...(status === undefined ? [] : [status]), limit) as FoundStatus[],

@@ -12,6 +12,7 @@ import { Attempts } from "./attempts.ts";
 import { Effects } from "./effects.ts";
 import { Leases, type LeaseNeeds } from "./leases.ts";
 import type { StepParts } from "./parts.ts";
+import { AcceptedRuns } from "./run-queue.ts";
 import { Runs } from "./runs.ts";
 import { States } from "./states.ts";
 import { Status } from "./status.ts";
@@ -28,6 +29,7 @@ export class Steps implements StepStore {
   readonly approvals: Approvals;
   readonly leases: Leases;
   readonly effects: Effects;
+  readonly queue: AcceptedRuns;
 
   constructor(parts: StepParts, needs: LeaseNeeds) {
     this.#parts = parts;
@@ -40,6 +42,7 @@ export class Steps implements StepStore {
     this.approvals = new Approvals(parts);
     this.leases = new Leases(parts, needs);
     this.effects = new Effects(parts);
+    this.queue = new AcceptedRuns(parts, (threadId) => needs.makeThread(threadId));
   }
 
   async now(): Promise<number> {

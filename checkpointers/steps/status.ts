@@ -8,12 +8,8 @@
 
 import { InvalidInputError } from "../../src/errors.ts";
 import { isLongId, keyOf } from "../../src/ids.ts";
-import type {
-  StatusNote,
-  StatusStore,
-  WorkflowState,
-  WorkflowStatus,
-} from "../../src/step-store.ts";
+import type { WorkflowState } from "../../src/run-store.ts";
+import type { StatusNote, StatusStore, WorkflowStatus } from "../../src/step-store.ts";
 import { cellText, type Cell } from "../encoding/cells.ts";
 import type { StepParts } from "./parts.ts";
 import { Soon } from "./soon.ts";

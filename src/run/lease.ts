@@ -22,6 +22,13 @@ export interface HeldLease {
   /** Aborts with a {@link LeaseLostError} when the lease is lost. */
   readonly signal: AbortSignal;
   release(): Promise<void>;
+  /** Renews it no more, and leaves giving it back to somebody else. */
+  leave(): void;
+}
+
+/** Who takes a lease: this process, and which of its runs. */
+export function newOwner(): string {
+  return `${systemProcesses.own}#${randomTag()}`;
 }
 
 /** How often it is renewed within its duration. */
@@ -35,14 +42,33 @@ export async function holdLease(
   duration: number,
 ): Promise<HeldLease> {
   const asked = clock.now();
-  const owner = `${systemProcesses.own}#${randomTag()}`;
-  const lease = await store.acquire(threadId, owner, duration);
+  return keepLease(
+    store,
+    clock,
+    await store.acquire(threadId, newOwner(), duration),
+    asked,
+    duration,
+  );
+}
+
+/**
+ * Renews a lease that was just acquired, until it is released or lost.
+ * @param asked our clock's time before it was asked for
+ */
+export function keepLease(
+  store: LeaseStore,
+  clock: Clock,
+  lease: Lease,
+  asked: number,
+  duration: number,
+): HeldLease {
   const lost = new AbortController();
   const released = new AbortController();
   const keeping = keep(store, clock, lease, duration, asked + duration, lost, released.signal);
   return {
     token: lease.token,
     signal: lost.signal,
+    leave: () => released.abort(new Error("left")),
     async release() {
       released.abort(new Error("released"));
       await keeping;

@@ -14,30 +14,21 @@
  */
 
 import type { RunnableConfig } from "@langchain/core/runnables";
-import { Command } from "@langchain/langgraph";
 import type { BaseCheckpointSaver } from "@langchain/langgraph-checkpoint";
 import { anySignal } from "../abort.ts";
 import { systemClock } from "../clock.ts";
 import { PARK_AFTER_KEY } from "../context.ts";
-import { InvalidInputError, NotFoundError, isHoldfastError } from "../errors.ts";
+import { InvalidInputError, NotFoundError } from "../errors.ts";
 import { isDurableSaver, LEASE_TOKEN_KEY } from "../step-store.ts";
-import { keepAnswers, withoutStaleResume, type Answers } from "./answers.ts";
+import { begin, goOn } from "./drive.ts";
 import { finish } from "./finish.ts";
-import { isForeign } from "./foreign.ts";
-import { withSaver, type RunnableGraph } from "./graph.ts";
+import type { RunnableGraph } from "./graph.ts";
 import { holdLease } from "./lease.ts";
-import { nextMove } from "./next-move.ts";
 import type { RunOutcome } from "./outcome.ts";
 import type { Run, RunToEndOptions } from "./run.ts";
 import { isSameInput } from "./same-input.ts";
-import { isFinished, readLevel, type Level } from "./tasks.ts";
-import {
-  failureOf,
-  failureOnRecord,
-  isTakenBack,
-  takeBack,
-  unfinishedFailure,
-} from "./take-back.ts";
+import { isFinished, readLevel } from "./tasks.ts";
+import { failureOnRecord, isTakenBack, takeBack, unfinishedFailure } from "./take-back.ts";
 
 const DEFAULT_LEASE = 30_000;
 
@@ -160,111 +151,5 @@ async function toEnd(run: Run, input: unknown): Promise<RunOutcome> {
   throw new InvalidInputError(
     `Thread "${threadId}" has a run under way, with another input. Go on with it (input null), or ` +
       "use another thread id.",
-  );
-}
-
-/** A new run. */
-async function begin(run: Run, input: unknown, level: Level | undefined): Promise<RunOutcome> {
-  const stopped = await invoke(run, input, level, {});
-  return stopped ?? goOn(run, await mustRead(run), { ran: true });
-}
-
-/** Goes on from where the thread stands, again and again, until it is for somebody else to act. */
-async function goOn(
-  run: Run,
-  from: Level,
-  options: { approve?: boolean; answers?: Answers; ran?: boolean },
-): Promise<RunOutcome> {
-  const { saver, clock, config } = run;
-  let level = from;
-  // A word on the spot is for where the thread stands now, and for nothing that comes later.
-  let said = {
-    approve: options.approve === true,
-    answers: options.answers ?? {},
-    ran: options.ran === true,
-  };
-  for (;;) {
-    const next = await nextMove(run, level, said);
-    said = { approve: false, answers: {}, ran: next.move === "invoke" };
-    switch (next.move) {
-      case "done":
-        return finish(run, { status: "completed" });
-      case "ask":
-        return finish(run, {
-          status: "interrupted",
-          gates: next.gates,
-          questions: next.questions,
-        });
-      case "park":
-        return finish(run, { status: "parked", resumeAt: next.resumeAt, reason: next.reason });
-      case "reject":
-        return takeBack(run, next.error);
-      case "wait":
-        try {
-          await clock.sleep(next.until - clock.now(), config.signal);
-        } catch (error) {
-          if (config.signal?.aborted === true) return finish(run, { status: "stopped" });
-          throw error;
-        }
-        break;
-      case "invoke": {
-        const { answers } = next;
-        const answering = Object.keys(answers).length > 0;
-        if (answering) await keepAnswers(level, answers, saver, clock.now());
-        const input = answering ? new Command({ resume: answers }) : null;
-        const stopped = await invoke(run, input, level, answers);
-        if (stopped !== undefined) return stopped;
-        const before = level;
-        level = await mustRead(run);
-        mustHaveMoved(run, before, level);
-        continue;
-      }
-    }
-    level = await mustRead(run);
-  }
-}
-
-/** One LangGraph call. @returns how the run ended, where it did: by a failure, or stopped */
-async function invoke(
-  run: Run,
-  input: unknown,
-  level: Level | undefined,
-  answers: Answers,
-): Promise<RunOutcome | undefined> {
-  const { graph, saver, config, options } = run;
-  const answering = Object.keys(answers).length > 0;
-  const view = level === undefined ? saver : withoutStaleResume(saver, level, answering);
-  try {
-    const chunks = await withSaver(graph, view).stream(input, {
-      ...config,
-      streamMode: options.streamMode ?? "updates",
-      subgraphs: true,
-      durability: "sync",
-    });
-    for await (const chunk of chunks) options.onChunk?.(chunk);
-    return undefined;
-  } catch (error) {
-    if (isHoldfastError(config.signal?.reason, "LEASE_LOST")) throw config.signal?.reason;
-    if (config.signal?.aborted === true) return finish(run, { status: "stopped" });
-    if (isForeign(error)) throw error;
-    return takeBack(run, failureOf(error));
-  }
-}
-
-async function mustRead({ graph, saver, threadId }: Run): Promise<Level> {
-  const level = await readLevel(graph, saver, threadId);
-  if (level === undefined) throw new NotFoundError(`Thread "${threadId}" is gone.`);
-  return level;
-}
-
-function mustHaveMoved({ threadId }: Run, before: Level, after: Level): void {
-  const sign = ({ tuple }: Level): string =>
-    `${tuple.checkpoint.id} ${tuple.pendingWrites?.length ?? 0}`;
-  if (isFinished(after) || sign(before) !== sign(after)) return;
-  const open = after.tasks.filter(({ done, question }) => !done && question === undefined);
-  if (open.length === 0) return;
-  throw new InvalidInputError(
-    `Thread "${threadId}" does not get any further: LangGraph returned without running ` +
-      `${open.map(({ name }) => name).join(", ")}.`,
   );
 }

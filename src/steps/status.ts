@@ -7,7 +7,8 @@
  */
 
 import type { NodeContext } from "../context.ts";
-import type { RunAddress, StepStore, WorkflowState } from "../step-store.ts";
+import type { WorkflowState } from "../run-store.ts";
+import type { RunAddress, StepStore } from "../step-store.ts";
 import { invocationOf, isResuming } from "./invocation.ts";
 
 /** Where the node is, by the names of the nodes above it: `research/plan`. */

@@ -18,11 +18,11 @@ const PARTS: ReadonlyArray<{ part: string; path: RegExp; imports: readonly strin
     path: /^src\/(errors|clock|ids|abort|events|canonical|process)\.ts$/,
     imports: [],
   },
-  { part: "store", path: /^src\/((step|effect|approval)-)?store\.ts$/, imports: ["ground"] },
+  { part: "store", path: /^src\/((step|effect|approval|run)-)?store\.ts$/, imports: ["ground"] },
   { part: "policy", path: /^src\/policy\//, imports: ["ground"] },
   {
     part: "context",
-    path: /^src\/(state|context|forking)\.ts$/,
+    path: /^src\/(state|context|forking|turns)\.ts$/,
     imports: ["ground", "store", "policy"],
   },
   // Models and tools are steps, and their calls are kept in the ledger of effects.
@@ -41,15 +41,24 @@ const PARTS: ReadonlyArray<{ part: string; path: RegExp; imports: readonly strin
     path: /^src\/run\//,
     imports: ["ground", "store", "policy", "context", "steps", "effects", "history"],
   },
-  ...["engine", "worker"].map((part) => ({
-    part,
-    path: new RegExp(`^src/${part}/`),
-    imports: ["ground", "store", "policy", "context", "run"],
-  })),
+  { part: "engine", path: /^src\/engine\//, imports: ["ground", "store", "run"] },
+  {
+    part: "worker",
+    path: /^src\/worker\//,
+    imports: ["ground", "store", "policy", "context", "run", "engine"],
+  },
+  {
+    part: "runtime",
+    path: /^src\/runtime\//,
+    imports: [
+      ...["ground", "store", "policy", "context", "steps", "effects", "history"],
+      ...["run", "engine", "worker"],
+    ],
+  },
   {
     part: "server",
     path: /^src\/server\//,
-    imports: ["ground", "store", "history", "run", "engine", "worker"],
+    imports: ["ground", "store", "history", "run", "engine", "worker", "runtime"],
   },
   { part: "testing", path: /^src\/testing\//, imports: ["ground", "store"] },
   {
@@ -57,7 +66,7 @@ const PARTS: ReadonlyArray<{ part: string; path: RegExp; imports: readonly strin
     path: /^src\/index\.ts$/,
     imports: [
       ...["ground", "store", "policy", "context", "steps", "agent steps", "effects", "history"],
-      ...["observe", "run", "engine", "worker"],
+      ...["observe", "run", "engine", "worker", "runtime"],
     ],
   },
   {
@@ -65,7 +74,17 @@ const PARTS: ReadonlyArray<{ part: string; path: RegExp; imports: readonly strin
     path: /^src\/cli\//,
     imports: [
       ...["index", "ground", "store", "policy", "context", "steps", "effects", "history"],
-      ...["observe", "run", "engine", "worker", "server", "sqlite", "postgres", "savers"],
+      ...[
+        "observe",
+        "run",
+        "engine",
+        "worker",
+        "runtime",
+        "server",
+        "sqlite",
+        "postgres",
+        "savers",
+      ],
     ],
   },
   { part: "sqlite", path: /^checkpointers\/sqlite\//, imports: ["ground", "store", "savers"] },

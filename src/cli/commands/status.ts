@@ -3,7 +3,8 @@
 import type { Command } from "commander";
 import { Option } from "commander";
 import { NotFoundError } from "../../errors.ts";
-import type { WorkflowState, WorkflowStatus } from "../../step-store.ts";
+import type { WorkflowState } from "../../run-store.ts";
+import type { WorkflowStatus } from "../../step-store.ts";
 import type { Act, Cli } from "../cli.ts";
 import { instant } from "../format.ts";
 import { parseCount } from "../input.ts";

@@ -36,7 +36,7 @@ async function rawBytes(place: Place): Promise<string> {
       .join("");
   }
   let text = "";
-  for (const table of ["attempts", "runs", "usage", "threads"]) {
+  for (const table of ["attempts", "thread_status", "usage", "threads"]) {
     const rows = await execute(place.url, (name) => `SELECT * FROM ${name(table)}`);
     for (const value of rows.flatMap((row) => Object.values(row))) {
       text += value instanceof Uint8Array ? Buffer.from(value).toString("latin1") : String(value);

@@ -63,7 +63,7 @@ it.each(PLACES)(
 it("steps share a Postgres schema with others' tables", async () => {
   const url = await createDatabase();
   await withClient(url, async (client) => {
-    for (const table of ["runs", "usage", "limits"]) {
+    for (const table of ["thread_status", "usage", "limits"]) {
       await client.query(`CREATE TABLE public.${table} (mine integer)`);
     }
   });

@@ -146,7 +146,7 @@ describe("a saver whose status cannot be stored", () => {
     onTestFinished(() => saver.end());
     await saver.setup();
     db.onWrite = (sql) => {
-      if (sql.includes("holdfast_runs")) throw sqliteError(10, "disk I/O error");
+      if (sql.includes("holdfast_thread_status")) throw sqliteError(10, "disk I/O error");
     };
     const graph = chain(saver, 4, (step) => {
       saver.steps.status.note("t", { currentStep: `n${step}` });

@@ -27,7 +27,7 @@ async function leave({ attempts, states, status, usage }: StepStore, threadId: s
   });
 }
 
-const TABLES = ["attempts", "runs", "breakers", "limits", "budgets", "usage"];
+const TABLES = ["attempts", "thread_status", "breakers", "limits", "budgets", "usage"];
 
 async function countRows(place: string): Promise<Record<string, number>> {
   const counts: Record<string, number> = {};
@@ -49,11 +49,11 @@ describe.each(PLACES)("the steps of a thread on %s", (_, newPlace) => {
     await saver.steps.usage.totals({ by: "run" });
     const shared = { breakers: 2, limits: 2, budgets: 2 };
     expect(await countRows(place.url)).toEqual({
-      ...{ attempts: 2, runs: 2, usage: 2 },
+      ...{ attempts: 2, thread_status: 2, usage: 2 },
       ...{ breakers: 3, limits: 3, budgets: 3 },
     });
     await saver.deleteThread(threadId);
-    expect(await countRows(place.url)).toEqual({ attempts: 1, runs: 1, usage: 1, ...shared });
+    expect(await countRows(place.url)).toEqual({ attempts: 1, thread_status: 1, usage: 1, ...shared });
     expect(await saver.steps.attempts.read(task(threadId))).toBeUndefined();
     expect(await saver.steps.status.read(threadId)).toBeUndefined();
     expect(
@@ -72,7 +72,7 @@ describe.each(PLACES)("the steps of a thread on %s", (_, newPlace) => {
     await saver.steps.status.flush();
     await saver.end();
     expect(await countRows(place.url)).toEqual({
-      ...{ attempts: 0, runs: 0, usage: 0 },
+      ...{ attempts: 0, thread_status: 0, usage: 0 },
       ...{ breakers: 1, limits: 1, budgets: 1 },
     });
   });

@@ -1,0 +1,224 @@
+/** Accepted runs: a thread's are changed in one transaction, together with its lease. */
+
+import {
+  ENDED,
+  RUN_COLUMNS,
+  runRow,
+  valuesOf,
+  type FoundRun,
+  type FoundThread,
+  type RunChange,
+  type RunDecision,
+  type RunQueueRows,
+  type RunTurn,
+} from "../steps/run-queue-rows.ts";
+import type { Cell } from "../encoding/cells.ts";
+import {
+  NOW,
+  array,
+  cellOf,
+  type Connection,
+  type Query,
+  type SqlRow,
+  type SqlValue,
+} from "./connection.ts";
+
+const ENDED_LIST = ENDED.map((status) => `'${status}'`).join(", ");
+
+const COLUMNS = ["seq", ...RUN_COLUMNS].join(", ");
+
+const OUTCOME = ["details", "details_bytes", "outcome", "outcome_bytes"];
+
+const place = (_: unknown, i: number): string => `$${i + 1}`;
+
+export function runQueueRows(connection: Connection): RunQueueRows {
+  const runs = connection.name("runs");
+  const threads = connection.name("threads");
+  return {
+    turn: (thread, runId, skipBusy, decide) => turn(connection, thread, runId, skipBusy, decide),
+    async due(graphs, limit) {
+      const rows = await connection.query(
+        `WITH clock AS MATERIALIZED (SELECT coalesce($3::bigint, ${NOW}) AS now)
+         SELECT r.thread_key, t.name AS thread_name, t.name_bytes
+         FROM clock, ${runs} r JOIN ${threads} t ON t.key = r.thread_key
+         WHERE (
+             (r.status IN ('queued', 'parked', 'interrupted') AND r.start_at <= clock.now)
+             OR r.status IN ('running', 'compensating')
+           )
+           AND r.graph = ANY ($1::text[])
+           AND (t.lease_owner IS NULL OR t.lease_expires_at <= clock.now)
+           AND NOT EXISTS (
+             SELECT 1 FROM ${runs} o WHERE o.thread_key = r.thread_key AND o.seq < r.seq
+               AND o.status IN ('running', 'compensating', 'parked', 'queued')
+               AND NOT (o.status = 'queued' AND o.start_at > clock.now)
+           )
+         GROUP BY r.thread_key, t.name, t.name_bytes
+         ORDER BY max(r.priority) DESC, min(r.start_at), min(r.seq) LIMIT $2`,
+        [array.texts(graphs), limit, connection.givenNow],
+      );
+      return rows.map(threadRow);
+    },
+    async working() {
+      const rows = await connection.query(
+        `SELECT r.thread_key, t.name AS thread_name, t.name_bytes, t.lease_owner
+         FROM ${runs} r JOIN ${threads} t ON t.key = r.thread_key
+         WHERE r.status IN ('running', 'compensating') AND t.lease_owner IS NOT NULL`,
+      );
+      return rows.map((row) => ({ ...threadRow(row), owner: row["lease_owner"] as string }));
+    },
+    async nextAt(graphs) {
+      const [row] = await connection.query(
+        `SELECT min(start_at) AS at FROM ${runs}
+         WHERE status IN ('queued', 'parked', 'interrupted')
+           AND start_at > coalesce($2::bigint, ${NOW}) AND graph = ANY ($1::text[])`,
+        [array.texts(graphs), connection.givenNow],
+      );
+      return row?.["at"] as number | null;
+    },
+    async stopping(runIds) {
+      const rows = await connection.query(
+        `SELECT run_id FROM ${runs} WHERE run_id = ANY ($1::text[]) AND stop IS NOT NULL`,
+        [array.texts(runIds)],
+      );
+      return rows.map((row) => row["run_id"] as string);
+    },
+    async hasBegun(thread, run) {
+      const rows = await connection.query(
+        `SELECT 1 FROM ${connection.name("checkpoints")} c JOIN ${threads} t ON t.id = c.thread_id
+         WHERE c.run_id = $1 AND t.key = $2 LIMIT 1`,
+        [run, thread],
+      );
+      return rows.length > 0;
+    },
+    async read(runId) {
+      const [row] = await connection.query(
+        `SELECT r.*, t.name AS thread_name, t.name_bytes FROM ${runs} r
+         LEFT JOIN ${threads} t ON t.key = r.thread_key WHERE r.run_id = $1`,
+        [runId],
+      );
+      if (row === undefined) return undefined;
+      return {
+        ...foundRun(row),
+        details: cellOf(row["details"], row["details_bytes"]),
+        end: cellOf(row["outcome"], row["outcome_bytes"]) as Cell | null,
+      };
+    },
+    async list({ status, graph, thread, since, limit }) {
+      const where: string[] = ["true"];
+      const values: SqlValue[] = [];
+      const add = (condition: (place: string) => string, value: SqlValue | undefined): void => {
+        if (value === undefined) return;
+        values.push(value);
+        where.push(condition(`$${values.length}`));
+      };
+      add((at) => `r.status = ${at}`, status);
+      add((at) => `r.graph = ${at}`, graph);
+      add((at) => `r.thread_key = ${at}`, thread);
+      add((at) => `r.enqueued_at >= ${at}::bigint`, since);
+      const rows = await connection.query(
+        `SELECT r.*, t.name AS thread_name, t.name_bytes FROM ${runs} r
+         LEFT JOIN ${threads} t ON t.key = r.thread_key
+         WHERE ${where.join(" AND ")} ORDER BY r.seq DESC LIMIT $${values.length + 1}`,
+        [...values, limit],
+      );
+      return rows.map(foundRun);
+    },
+  };
+}
+
+function turn(
+  connection: Connection,
+  thread: Uint8Array,
+  runId: string | undefined,
+  skipBusy: boolean,
+  decide: (turn: RunTurn) => RunDecision,
+): Promise<boolean> {
+  return connection.transaction(async (query, _client, noteId) => {
+    // The time is told once the row is locked, and not before the wait for it.
+    const [held] = await query(
+      `WITH locked AS MATERIALIZED (
+         SELECT lease_owner, lease_token, lease_expires_at FROM ${connection.name("threads")}
+         WHERE key = $1 FOR NO KEY UPDATE ${skipBusy ? "SKIP LOCKED" : ""}
+       )
+       SELECT *, coalesce($2::bigint, ${NOW}) AS now FROM locked`,
+      [thread, connection.givenNow],
+    );
+    if (held === undefined) return false;
+    const runs = await query(
+      `SELECT ${COLUMNS} FROM ${connection.name("runs")}
+       WHERE thread_key = $1 AND (status NOT IN (${ENDED_LIST}) OR run_id = $2) ORDER BY seq`,
+      [thread, runId ?? ""],
+    );
+    const { put, lease } = decide({
+      now: held["now"] as number,
+      lease: leaseOf(held),
+      token: held["lease_token"] as number,
+      runs: runs.map(runRow),
+    });
+    if (put.length === 0 && lease === undefined) return true;
+    for (const run of put) await write(connection, query, run);
+    const [owner, expiresAt, taken] =
+      lease === "released"
+        ? [null, null, 0]
+        : lease === undefined
+          ? [held["lease_owner"] as string | null, held["lease_expires_at"] as number | null, 0]
+          : [lease.owner, lease.expiresAt, 1];
+    const [changed] = await query(
+      `UPDATE ${connection.name("threads")}
+       SET lease_owner = $2, lease_expires_at = $3, lease_token = lease_token + $4::integer
+       WHERE key = $1 RETURNING pg_current_xact_id()::text AS id`,
+      [thread, owner, expiresAt, taken],
+    );
+    noteId(changed?.["id"] as string);
+    return true;
+  });
+}
+
+function leaseOf(row: SqlRow): RunTurn["lease"] {
+  if (row["lease_owner"] === null) return undefined;
+  return {
+    owner: row["lease_owner"] as string,
+    expiresAt: row["lease_expires_at"] as number,
+  };
+}
+
+async function write(connection: Connection, query: Query, run: RunChange): Promise<void> {
+  const values = [...valuesOf(run), ...columnsOf(run.details), ...columnsOf(run.end)];
+  const columns = [...RUN_COLUMNS, ...OUTCOME];
+  if (run.seq === 0) {
+    await query(
+      `INSERT INTO ${connection.name("runs")} (${columns.join(", ")}) VALUES (${columns.map(place).join(", ")}) ON CONFLICT (run_id) DO NOTHING`,
+      values,
+    );
+    return;
+  }
+  const set = RUN_COLUMNS.map((column, i) => `${column} = $${i + 1}`);
+  const from = RUN_COLUMNS.length + 1;
+  // Both columns of a cell change together, or neither.
+  const cell = (name: string, at: number): string[] =>
+    [name, `${name}_bytes`].map(
+      (column, i) =>
+        `${column} = CASE WHEN $${at}::text IS NULL AND $${at + 1}::bytea IS NULL THEN ${column} ELSE $${at + i} END`,
+    );
+  await query(
+    `UPDATE ${connection.name("runs")}
+     SET ${[...set, ...cell("details", from), ...cell("outcome", from + 2)].join(", ")}
+     WHERE seq = $${from + 4}`,
+    [...values, run.seq],
+  );
+}
+
+function columnsOf(cell: Cell | null): [text: string | null, bytes: Uint8Array | null] {
+  return typeof cell === "string" ? [cell, null] : [null, cell];
+}
+
+function threadRow(row: SqlRow): FoundThread {
+  return {
+    thread: row["thread_key"] as Uint8Array,
+    threadName: cellOf(row["thread_name"], row["name_bytes"]),
+  };
+}
+
+function foundRun(row: SqlRow): FoundRun {
+  return { ...runRow(row), threadName: threadRow(row).threadName };
+}

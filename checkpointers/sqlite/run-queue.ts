@@ -1,0 +1,207 @@
+/** Accepted runs: a thread's are changed in one transaction, together with its lease. */
+
+import {
+  ENDED,
+  RUN_COLUMNS,
+  runRow,
+  valuesOf,
+  type FoundRun,
+  type FoundThread,
+  type RunChange,
+  type RunDecision,
+  type RunQueueRows,
+  type RunTurn,
+} from "../steps/run-queue-rows.ts";
+import type { Connection, SqlRow, SqlValue } from "./connection.ts";
+
+const ENDED_LIST = ENDED.map((status) => `'${status}'`).join(", ");
+
+const COLUMNS = ["seq", ...RUN_COLUMNS].join(", ");
+
+const INSERT = `INSERT INTO holdfast_runs (${RUN_COLUMNS.join(", ")}, details, outcome)
+  VALUES (${RUN_COLUMNS.map(() => "?").join(", ")}, ?, ?) ON CONFLICT (run_id) DO NOTHING`;
+
+const UPDATE = `UPDATE holdfast_runs SET ${RUN_COLUMNS.map((column) => `${column} = ?`).join(", ")},
+  details = coalesce(?, details), outcome = coalesce(?, outcome) WHERE seq = ?`;
+
+/** Runs that a worker may take now, or whose worker is gone; what comes before them is not looked at. */
+const DUE = `WITH clock (now) AS (SELECT ?)
+  SELECT r.thread_key, t.name AS thread_name
+  FROM clock JOIN holdfast_runs r JOIN holdfast_threads t ON t.key = r.thread_key
+  WHERE (
+      (r.status IN ('queued', 'parked', 'interrupted') AND r.start_at <= clock.now)
+      OR r.status IN ('running', 'compensating')
+    )
+    AND r.graph IN (SELECT value FROM json_each(?))
+    AND (t.lease_owner IS NULL OR t.lease_expires_at <= clock.now)
+    AND NOT EXISTS (
+      SELECT 1 FROM holdfast_runs o WHERE o.thread_key = r.thread_key AND o.seq < r.seq
+        AND o.status IN ('running', 'compensating', 'parked', 'queued')
+        AND NOT (o.status = 'queued' AND o.start_at > clock.now)
+    )
+  GROUP BY r.thread_key ORDER BY max(r.priority) DESC, min(r.start_at), min(r.seq) LIMIT ?`;
+
+export function runQueueRows(connection: Connection): RunQueueRows {
+  return {
+    turn: (thread, runId, skipBusy, decide) => {
+      void skipBusy;
+      return turn(connection, thread, runId, decide);
+    },
+    due: (graphs, limit) =>
+      connection.read(() =>
+        connection
+          .sql(DUE)
+          .all(connection.now(), JSON.stringify(graphs), limit)
+          .map((row) => threadRow(row as SqlRow)),
+      ),
+    working: () =>
+      connection.read(() =>
+        connection
+          .sql(
+            `SELECT r.thread_key, t.name AS thread_name, t.lease_owner FROM holdfast_runs r
+             JOIN holdfast_threads t ON t.key = r.thread_key
+             WHERE r.status IN ('running', 'compensating') AND t.lease_owner IS NOT NULL`,
+          )
+          .all()
+          .map((row) => ({
+            ...threadRow(row as SqlRow),
+            owner: (row as SqlRow)["lease_owner"] as string,
+          })),
+      ),
+    nextAt: (graphs) =>
+      connection.read(() => {
+        const row = connection
+          .sql(
+            `SELECT min(start_at) AS at FROM holdfast_runs
+             WHERE status IN ('queued', 'parked', 'interrupted') AND start_at > ?
+               AND graph IN (SELECT value FROM json_each(?))`,
+          )
+          .get(connection.now(), JSON.stringify(graphs)) as { at: number | null };
+        return row.at;
+      }),
+    stopping: (runIds) =>
+      connection.read(() =>
+        connection
+          .sql(
+            `SELECT run_id FROM holdfast_runs
+             WHERE run_id IN (SELECT value FROM json_each(?)) AND stop IS NOT NULL`,
+          )
+          .all(JSON.stringify(runIds))
+          .map((row) => (row as SqlRow)["run_id"] as string),
+      ),
+    hasBegun: (thread, run) =>
+      connection.read(
+        () =>
+          connection
+            .sql(
+              `SELECT 1 FROM holdfast_checkpoints c JOIN holdfast_threads t ON t.id = c.thread_id
+               WHERE c.run_id = ? AND t.key = ? LIMIT 1`,
+            )
+            .get(run, thread) !== undefined,
+      ),
+    read: (runId) =>
+      connection.read(() => {
+        const row = connection
+          .sql(
+            `SELECT r.*, t.name AS thread_name FROM holdfast_runs r
+             LEFT JOIN holdfast_threads t ON t.key = r.thread_key WHERE r.run_id = ?`,
+          )
+          .get(runId) as SqlRow | undefined;
+        if (row === undefined) return undefined;
+        return {
+          ...foundRun(row),
+          details: row["details"] as string | Uint8Array,
+          end: row["outcome"] as string | Uint8Array | null,
+        };
+      }),
+    list: ({ status, graph, thread, since, limit }) => {
+      const where: string[] = ["1 = 1"];
+      const values: SqlValue[] = [];
+      const add = (condition: string, value: SqlValue | undefined): void => {
+        if (value === undefined) return;
+        where.push(condition);
+        values.push(value);
+      };
+      add("r.status = ?", status);
+      add("r.graph = ?", graph);
+      add("r.thread_key = ?", thread);
+      add("r.enqueued_at >= ?", since);
+      return connection.read(() =>
+        connection
+          .sql(
+            `SELECT r.*, t.name AS thread_name FROM holdfast_runs r
+             LEFT JOIN holdfast_threads t ON t.key = r.thread_key
+             WHERE ${where.join(" AND ")} ORDER BY r.seq DESC LIMIT ?`,
+          )
+          .all(...values, limit)
+          .map((row) => foundRun(row as SqlRow)),
+      );
+    },
+  };
+}
+
+function turn(
+  connection: Connection,
+  thread: Uint8Array,
+  runId: string | undefined,
+  decide: (turn: RunTurn) => RunDecision,
+): Promise<boolean> {
+  return connection.write(() => {
+    const held = connection
+      .sql("SELECT lease_owner, lease_token, lease_expires_at FROM holdfast_threads WHERE key = ?")
+      .get(thread) as SqlRow | undefined;
+    if (held === undefined) return false;
+    const runs = connection
+      .sql(
+        `SELECT ${COLUMNS} FROM holdfast_runs
+         WHERE thread_key = ? AND (status NOT IN (${ENDED_LIST}) OR run_id = ?) ORDER BY seq`,
+      )
+      .all(thread, runId ?? "")
+      .map((row) => runRow(row as SqlRow));
+    const { put, lease } = decide({
+      now: connection.now(),
+      lease:
+        held["lease_owner"] === null
+          ? undefined
+          : {
+              owner: held["lease_owner"] as string,
+              expiresAt: held["lease_expires_at"] as number,
+            },
+      token: held["lease_token"] as number,
+      runs,
+    });
+    for (const run of put) write(connection, run);
+    if (lease === "released") {
+      connection
+        .sql(
+          "UPDATE holdfast_threads SET lease_owner = NULL, lease_expires_at = NULL WHERE key = ?",
+        )
+        .run(thread);
+    } else if (lease !== undefined) {
+      connection
+        .sql(
+          `UPDATE holdfast_threads
+           SET lease_owner = ?, lease_token = lease_token + 1, lease_expires_at = ? WHERE key = ?`,
+        )
+        .run(lease.owner, lease.expiresAt, thread);
+    }
+    return true;
+  });
+}
+
+function write(connection: Connection, run: RunChange): void {
+  const values = [...valuesOf(run), run.details, run.end];
+  if (run.seq === 0) connection.sql(INSERT).run(...values);
+  else connection.sql(UPDATE).run(...values, run.seq);
+}
+
+function threadRow(row: SqlRow): FoundThread {
+  return {
+    thread: row["thread_key"] as Uint8Array,
+    threadName: row["thread_name"] as string | Uint8Array | null,
+  };
+}
+
+function foundRun(row: SqlRow): FoundRun {
+  return { ...runRow(row), threadName: threadRow(row).threadName };
+}

@@ -1,0 +1,114 @@
+/** The port between accepted runs and a database. */
+
+import type { Cell } from "../encoding/cells.ts";
+
+/** A run's row, without what is the user's. */
+export interface RunRow {
+  runId: string;
+  thread: Uint8Array;
+  graph: string;
+  status: string;
+  /** 0 for a row that is not stored yet. */
+  seq: number;
+  priority: number;
+  startAt: number | null;
+  deadlineAt: number | null;
+  enqueuedAt: number;
+  startedAt: number | null;
+  endedAt: number | null;
+  attempt: number;
+  crashes: number;
+  stop: string | null;
+  reason: string | null;
+}
+
+export interface FoundRun extends RunRow {
+  /** Of the thread's row, where it has one. */
+  threadName: Cell | null;
+}
+
+/** A row to be written; a cell that is null stays as it is. */
+export interface RunChange extends RunRow {
+  details: Cell | null;
+  end: Cell | null;
+}
+
+export interface RunTurn {
+  now: number;
+  lease: { owner: string; expiresAt: number } | undefined;
+  token: number;
+  runs: readonly RunRow[];
+}
+
+export interface RunDecision {
+  put: readonly RunChange[];
+  lease: { owner: string; expiresAt: number } | "released" | undefined;
+}
+
+export interface RunQueueRows {
+  /**
+   * Holds the thread's row while `decide` looks at it; what that throws ends the transaction.
+   * @param runId one that is shown also where it has ended
+   * @returns false where the thread has no row, or somebody else holds it and it was to be skipped
+   */
+  turn(
+    thread: Uint8Array,
+    runId: string | undefined,
+    skipBusy: boolean,
+    decide: (turn: RunTurn) => RunDecision,
+  ): Promise<boolean>;
+  due(graphs: readonly string[], limit: number): Promise<FoundThread[]>;
+  working(): Promise<(FoundThread & { owner: string })[]>;
+  nextAt(graphs: readonly string[]): Promise<number | null>;
+  stopping(runIds: readonly string[]): Promise<string[]>;
+  hasBegun(thread: Uint8Array, run: Uint8Array): Promise<boolean>;
+  read(runId: string): Promise<(FoundRun & { details: Cell; end: Cell | null }) | undefined>;
+  list(query: {
+    status: string | undefined;
+    graph: string | undefined;
+    thread: Uint8Array | undefined;
+    since: number | undefined;
+    limit: number;
+  }): Promise<FoundRun[]>;
+}
+
+export interface FoundThread {
+  thread: Uint8Array;
+  threadName: Cell | null;
+}
+
+/** Statuses that are over. */
+export const ENDED = ["completed", "failed", "cancelled", "dead"] as const;
+
+/** Columns of {@link RunRow}, in the order of {@link valuesOf}. */
+export const RUN_COLUMNS = [
+  ...["run_id", "thread_key", "graph", "status", "priority", "start_at", "deadline_at"],
+  ...["enqueued_at", "started_at", "ended_at", "attempt", "crashes", "stop", "reason"],
+] as const;
+
+export function valuesOf(row: RunRow): (string | number | Uint8Array | null)[] {
+  return [
+    ...[row.runId, row.thread, row.graph, row.status, row.priority, row.startAt, row.deadlineAt],
+    ...[row.enqueuedAt, row.startedAt, row.endedAt, row.attempt, row.crashes, row.stop, row.reason],
+  ];
+}
+
+export function runRow(row: Record<string, unknown>): RunRow {
+  return {
+    runId: row["run_id"] as string,
+    thread: row["thread_key"] as Uint8Array,
+    graph: row["graph"] as string,
+    status: row["status"] as string,
+    seq: row["seq"] as number,
+    priority: row["priority"] as number,
+    startAt: row["start_at"] as number | null,
+    deadlineAt: row["deadline_at"] as number | null,
+    enqueuedAt: row["enqueued_at"] as number,
+    startedAt: row["started_at"] as number | null,
+    endedAt: row["ended_at"] as number | null,
+    attempt: row["attempt"] as number,
+    crashes: row["crashes"] as number,
+    stop: row["stop"] as string | null,
+    reason: row["reason"] as string | null,
+  };
+}

@@ -1,0 +1,186 @@
+/** Accepted runs over a database's rows: ids become keys, and what is the user's is sealed. */
+
+import { InvalidInputError } from "../../src/errors.ts";
+import { keyOf } from "../../src/ids.ts";
+import type {
+  Decided,
+  RunDetails,
+  RunEnd,
+  RunQuery,
+  RunQueue,
+  RunRecord,
+  StopRequest,
+  StoredRun,
+  Turn,
+  TurnOptions,
+  WorkflowState,
+} from "../../src/run-store.ts";
+import { parseCell, type Cell } from "../encoding/cells.ts";
+import { Decoder } from "../encoding/decode.ts";
+import { encode } from "../encoding/encode.ts";
+import { stringify, type Node } from "../encoding/tree.ts";
+import type { StepParts } from "./parts.ts";
+import type { FoundRun, FoundThread, RunQueueRows, RunRow } from "./run-queue-rows.ts";
+import { fromText, threadIdOf, toText } from "./texts.ts";
+
+const DEFAULT_LIMIT = 100;
+const MAX_ID = 200;
+
+export class AcceptedRuns implements RunQueue {
+  readonly #parts: StepParts;
+  /** Makes the thread's row, where it has none yet. */
+  readonly #makeThread: (threadId: string) => Promise<void>;
+
+  constructor(parts: StepParts, makeThread: (threadId: string) => Promise<void>) {
+    this.#parts = parts;
+    this.#makeThread = makeThread;
+  }
+
+  async turn<Result>(
+    threadId: string,
+    decide: (turn: Turn) => Decided<Result>,
+    { runId, details, end, skipBusy = false }: TurnOptions = {},
+  ): Promise<Result | undefined> {
+    const rows = await this.#rows();
+    const thread = keyOf(threadId);
+    const sealed = {
+      details: details === undefined ? null : await this.#seal(details, "input"),
+      end: end === undefined ? null : await this.#seal(end, "outcome"),
+    };
+    if (details !== undefined) await this.#makeThread(threadId);
+    let result: Result | undefined;
+    const given = runId === undefined ? undefined : toText(checkedId(runId));
+    await rows.turn(thread, given, skipBusy, (turn) => {
+      const runs = turn.runs.map((row) => recordOf(row, threadId));
+      const decided = decide({ ...turn, runs });
+      ({ result } = decided);
+      const put = (decided.put ?? []).map((run) => ({
+        ...rowOf(run, thread),
+        details: run.seq === 0 ? sealed.details : null,
+        end: run.runId === runId ? sealed.end : null,
+      }));
+      return { put, lease: decided.lease };
+    });
+    return result;
+  }
+
+  async due({ graphs, limit }: { graphs: readonly string[]; limit: number }): Promise<string[]> {
+    if (graphs.length === 0) return [];
+    const found = await (await this.#rows()).due(graphs.map(toText), limit);
+    return Promise.all(found.map((row) => this.#threadId(row)));
+  }
+
+  async working(): Promise<{ threadId: string; owner: string }[]> {
+    const found = await (await this.#rows()).working();
+    return Promise.all(
+      found.map(async (row) => ({ threadId: await this.#threadId(row), owner: row.owner })),
+    );
+  }
+
+  async nextAt(graphs: readonly string[]): Promise<number | undefined> {
+    if (graphs.length === 0) return undefined;
+    return (await (await this.#rows()).nextAt(graphs.map(toText))) ?? undefined;
+  }
+
+  async stopping(runIds: readonly string[]): Promise<string[]> {
+    if (runIds.length === 0) return [];
+    return (await (await this.#rows()).stopping(runIds.map(toText))).map(fromText);
+  }
+
+  async hasBegun(threadId: string, runId: string): Promise<boolean> {
+    await this.#parts.settled(threadId);
+    return (await this.#rows()).hasBegun(keyOf(threadId), keyOf(runId));
+  }
+
+  async read(runId: string): Promise<StoredRun | undefined> {
+    const row = await (await this.#rows()).read(toText(checkedId(runId)));
+    if (row === undefined) return undefined;
+    return {
+      ...recordOf(row, await this.#threadId(row)),
+      details: (await this.#open(row.details, "input")) as RunDetails,
+      end: row.end === null ? undefined : ((await this.#open(row.end, "outcome")) as RunEnd),
+    };
+  }
+
+  async list(query: RunQuery = {}): Promise<RunRecord[]> {
+    const { status, graph, threadId, since, limit = DEFAULT_LIMIT } = query;
+    const found = await (
+      await this.#rows()
+    ).list({
+      status,
+      graph: graph === undefined ? undefined : toText(graph),
+      thread: threadId === undefined ? undefined : keyOf(threadId),
+      since,
+      limit,
+    });
+    return Promise.all(found.map(async (row) => recordOf(row, await this.#threadId(row))));
+  }
+
+  async #rows(): Promise<RunQueueRows> {
+    await this.#parts.ready();
+    return this.#parts.dialect.runQueue;
+  }
+
+  #threadId({ thread, threadName }: FoundThread): Promise<string> {
+    return threadIdOf(this.#parts.cells, thread, threadName);
+  }
+
+  async #seal(value: object, channel: string): Promise<Cell> {
+    const { cells, types } = this.#parts;
+    const tree = encode(value, undefined, { channel, payloads: undefined, types });
+    return cells.seal(stringify(tree, new Set()));
+  }
+
+  async #open(cell: Cell, what: string): Promise<unknown> {
+    const { cells, types } = this.#parts;
+    const tree = parseCell(await cells.open(cell), `${what} of a run`) as Node;
+    return new Decoder(types).decode(tree);
+  }
+}
+
+function checkedId(runId: string): string {
+  if (typeof runId === "string" && runId !== "" && runId.length <= MAX_ID) return runId;
+  throw new InvalidInputError(
+    `The id of a run is a text of 1 to ${MAX_ID} characters, not ${JSON.stringify(runId)?.slice(0, MAX_ID)}.`,
+  );
+}
+
+function recordOf(row: RunRow | FoundRun, threadId: string): RunRecord {
+  return {
+    runId: fromText(row.runId),
+    threadId,
+    graph: fromText(row.graph),
+    status: row.status as WorkflowState,
+    seq: row.seq,
+    priority: row.priority,
+    startAt: row.startAt ?? undefined,
+    deadlineAt: row.deadlineAt ?? undefined,
+    enqueuedAt: row.enqueuedAt,
+    startedAt: row.startedAt ?? undefined,
+    endedAt: row.endedAt ?? undefined,
+    attempt: row.attempt,
+    crashes: row.crashes,
+    stop: (row.stop ?? undefined) as StopRequest | undefined,
+    reason: row.reason === null ? undefined : fromText(row.reason),
+  };
+}
+
+function rowOf(run: RunRecord, thread: Uint8Array): RunRow {
+  return {
+    runId: toText(checkedId(run.runId)),
+    thread,
+    graph: toText(run.graph),
+    status: run.status,
+    seq: run.seq,
+    priority: run.priority,
+    startAt: run.startAt ?? null,
+    deadlineAt: run.deadlineAt ?? null,
+    enqueuedAt: run.enqueuedAt,
+    startedAt: run.startedAt ?? null,
+    endedAt: run.endedAt ?? null,
+    attempt: run.attempt,
+    crashes: run.crashes,
+    stop: run.stop ?? null,
+    reason: run.reason === undefined ? null : toText(run.reason),
+  };
+}

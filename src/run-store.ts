@@ -1,0 +1,139 @@
+/**
+ * The port: runs that were accepted, in the order in which they were.
+ *
+ * Types and contract prose only. All changes of a thread's runs and of its lease are made by turns: a
+ * pure decision sees them as they are, nobody else changes them meanwhile, and what it says is stored
+ * in one transaction. The rules are in `turns.ts`.
+ */
+
+/** What a run, or a thread, is doing. */
+export type WorkflowState =
+  | "queued"
+  | "running"
+  | "parked"
+  | "interrupted"
+  | "completed"
+  | "failed"
+  | "cancelled"
+  | "compensating"
+  | "dead";
+
+/**
+ * How a run is to be stopped: "cancel" takes back what it did, "rollback" also removes its checkpoints,
+ * "interrupt" keeps both.
+ */
+export type StopRequest = "cancel" | "interrupt" | "rollback";
+
+export interface RunRecord {
+  /** At most 200 characters. */
+  runId: string;
+  threadId: string;
+  /** The name under which workers know it. */
+  graph: string;
+  status: WorkflowState;
+  /** The order in which runs were accepted; 0 for one that is not stored yet. */
+  seq: number;
+  /** Greater goes first, among threads; within one, runs go in their order. */
+  priority: number;
+  /** No worker takes it earlier; undefined where somebody has to act first. */
+  startAt: number | undefined;
+  deadlineAt: number | undefined;
+  enqueuedAt: number;
+  startedAt: number | undefined;
+  endedAt: number | undefined;
+  /** How often a worker took it. */
+  attempt: number;
+  /** How many of its workers died since somebody looked at it. */
+  crashes: number;
+  stop: StopRequest | undefined;
+  /** Why it waits, or ended as it did. */
+  reason: string | undefined;
+}
+
+/** What of a run is the user's. */
+export interface RunDetails {
+  input: unknown;
+  metadata: Record<string, unknown>;
+  /** The most supersteps of one invocation. */
+  stepLimit: number | undefined;
+}
+
+/** What a run that ended left, beside its checkpoints. */
+export interface RunEnd {
+  /** Its last state. */
+  checkpointId: string | undefined;
+  error: { name: string; message: string } | undefined;
+  undone: string[];
+  stuck: string[];
+}
+
+export interface StoredRun extends RunRecord {
+  details: RunDetails;
+  end: RunEnd | undefined;
+}
+
+/** A thread as a decision sees it. */
+export interface Turn {
+  now: number;
+  /** The lease that is held, expired or not. */
+  lease: { owner: string; expiresAt: number } | undefined;
+  /** Of the newest lease, also where it was given back. */
+  token: number;
+  /** The runs that have not ended and the one asked for, oldest first. */
+  runs: readonly RunRecord[];
+}
+
+export interface Decided<Result> {
+  /** New ones, and changed ones. */
+  put?: readonly RunRecord[];
+  /** Taken with the next token, or given back. */
+  lease?: { owner: string; expiresAt: number } | "released";
+  result: Result;
+}
+
+export interface TurnOptions {
+  /** Seen by the decision also where it has ended. */
+  runId?: string;
+  /** Of the new run. */
+  details?: RunDetails;
+  /** Of the run with `runId`. */
+  end?: RunEnd;
+  /** Gives up where somebody else has the turn; the result is then undefined. Default false. */
+  skipBusy?: boolean;
+}
+
+export interface RunQueue {
+  /**
+   * Makes a decision about a thread. `decide` is pure: it may be called again, and its last call counts.
+   * What it throws is the caller's, and changes nothing.
+   * A new run whose id is that of another thread's run is not stored.
+   * @throws {UnserializableError} details that cannot be kept
+   */
+  turn<Result>(
+    threadId: string,
+    decide: (turn: Turn) => Decided<Result>,
+    options?: TurnOptions,
+  ): Promise<Result | undefined>;
+  /** Threads with something for a worker to do now: runs that are due, and runs whose lease has expired. */
+  due(query: { graphs: readonly string[]; limit: number }): Promise<string[]>;
+  /** Threads whose run is at work under a lease, and who holds that. */
+  working(): Promise<{ threadId: string; owner: string }[]>;
+  /** When the next run is due that is not due now. */
+  nextAt(graphs: readonly string[]): Promise<number | undefined>;
+  /** Which of these are to be stopped. */
+  stopping(runIds: readonly string[]): Promise<string[]>;
+  /** Whether a run's input is in a checkpoint. */
+  hasBegun(threadId: string, runId: string): Promise<boolean>;
+  read(runId: string): Promise<StoredRun | undefined>;
+  /** Latest first; 100 unless told otherwise. */
+  list(query?: RunQuery): Promise<RunRecord[]>;
+}
+
+export interface RunQuery {
+  status?: WorkflowState;
+  graph?: string;
+  threadId?: string;
+  /** Accepted at that instant or later. */
+  since?: number;
+  limit?: number;
+}

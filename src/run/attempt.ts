@@ -1,0 +1,295 @@
+/**
+ * One attempt of one accepted run, by the worker that claimed it: from where its thread stands, until
+ * it has ended, waits for a time or a person, or is told to stop.
+ *
+ * What the attempt did is in the thread's checkpoints and in the ledger; what it says at the end moves the
+ * run's row (turns.ts). A worker that dies in between is followed by another one, which reads the same.
+ *
+ * Invariants
+ *   A1  The input is given to LangGraph once: not where a checkpoint of the run is stored already.
+ *   A2  A run that is to be stopped does not go on: no node of it begins any more.
+ *   A3  A run's own failure ends it. What is not (a lost lease, a database that is gone) is thrown, and
+ *       the run goes on elsewhere, or later.
+ */
+
+import type { RunnableConfig } from "@langchain/core/runnables";
+import { RunControl } from "@langchain/langgraph";
+import { anySignal } from "../abort.ts";
+import { PARK_AFTER_KEY } from "../context.ts";
+import { DeadlineExceededError } from "../errors.ts";
+import type { RunEnd, StopRequest, StoredRun } from "../run-store.ts";
+import { LEASE_TOKEN_KEY, type DurableSaver, type Lease } from "../step-store.ts";
+import type { Ending } from "../turns.ts";
+import { begin, goOn } from "./drive.ts";
+import { finish } from "./finish.ts";
+import { withSaver, type RunnableGraph } from "./graph.ts";
+import { keepLease } from "./lease.ts";
+import type { RunOutcome } from "./outcome.ts";
+import type { Run } from "./run.ts";
+import { failureOnRecord, isTakenBack, takeBack, unfinishedFailure } from "./take-back.ts";
+import { isFinished, readLevel } from "./tasks.ts";
+
+/** Shorter waits than this stay in the process. */
+const PARK_AFTER = 5_000;
+
+export interface AttemptOptions {
+  graph: RunnableGraph;
+  saver: DurableSaver;
+  run: StoredRun;
+  lease: Lease;
+  /** Our clock's time before the lease was asked for. */
+  asked: number;
+  /** Of the lease, in milliseconds. */
+  duration: number;
+  streamMode?: string | readonly string[];
+  onChunk?: (chunk: unknown) => void;
+}
+
+export interface AttemptEnd {
+  ending: Ending;
+  /** Only of a run that is over. */
+  end: RunEnd | undefined;
+}
+
+export class Attempt {
+  readonly #options: AttemptOptions;
+  readonly #control = new RunControl();
+  readonly #broken = new AbortController();
+  #stop: StopRequest | undefined;
+
+  constructor(options: AttemptOptions) {
+    this.#options = options;
+    this.#stop = options.run.stop;
+  }
+
+  get runId(): string {
+    return this.#options.run.runId;
+  }
+
+  /** Ends the run; what its nodes are doing is broken off. */
+  stop(request: StopRequest): void {
+    this.#stop ??= request;
+    this.#broken.abort(new Error(`The run is to be stopped (${request}).`));
+  }
+
+  /** Leaves the run to others once its superstep is over. */
+  drain(): void {
+    this.#control.requestDrain("drain");
+  }
+
+  /** Leaves it to others at once. */
+  breakOff(): void {
+    this.#broken.abort(new Error("The worker is shut down."));
+  }
+
+  /**
+   * Runs it.
+   * @returns how it ended
+   * @throws {LeaseLostError} another worker has it
+   * @throws {DatabaseUnavailableError} the database is gone
+   */
+  async work(): Promise<AttemptEnd> {
+    const { saver, lease, asked, duration } = this.#options;
+    const { clock, leases } = saver.steps;
+    if (leases === undefined) throw new Error("The saver has no leases.");
+    const held = keepLease(leases, clock, lease, asked, duration);
+    const overdue = this.#atDeadline();
+    const signal = anySignal(held.signal, this.#broken.signal, overdue.signal);
+    try {
+      const run = this.#prepare(signal as AbortSignal);
+      const end = await this.#go(run, overdue.signal);
+      held.signal.throwIfAborted();
+      return end;
+    } catch (error) {
+      held.signal.throwIfAborted();
+      throw error;
+    } finally {
+      overdue.end();
+      // The row of the run gives it back, in the same transaction as it says how the run goes on.
+      held.leave();
+    }
+  }
+
+  #prepare(signal: AbortSignal): Run {
+    const { graph, saver, run, lease, streamMode, onChunk } = this.#options;
+    const { threadId, runId, details } = run;
+    return {
+      graph: withSaver(graph, saver),
+      saver,
+      steps: saver.steps,
+      clock: saver.steps.clock,
+      threadId,
+      config: {
+        configurable: {
+          thread_id: threadId,
+          [LEASE_TOKEN_KEY]: lease.token,
+          [PARK_AFTER_KEY]: PARK_AFTER,
+        },
+        metadata: { ...details.metadata, run_id: runId },
+        ...(details.stepLimit === undefined ? {} : { recursionLimit: details.stepLimit }),
+        signal,
+        control: this.#control,
+      } as RunnableConfig,
+      options: {
+        park: true,
+        ...(streamMode === undefined ? {} : { streamMode }),
+        ...(onChunk === undefined ? {} : { onChunk }),
+      },
+    };
+  }
+
+  async #go(run: Run, overdue: AbortSignal): Promise<AttemptEnd> {
+    if (this.#stop !== undefined) return this.#stopped(run, this.#stop);
+    const outcome = await this.#drive(run, overdue);
+    if (outcome.status !== "stopped") return this.#ended(run, outcome);
+    if (this.#stop !== undefined) return this.#stopped(run, this.#stop);
+    if (overdue.aborted) return this.#ended(run, await this.#failed(run, overdue.reason as Error));
+    return { ending: { status: "queued", startAt: run.clock.now() }, end: undefined };
+  }
+
+  async #drive(run: Run, overdue: AbortSignal): Promise<RunOutcome> {
+    const { run: accepted, saver } = this.#options;
+    const { threadId, runId, details, reason } = accepted;
+    const hasBegun = await saver.steps.queue?.hasBegun(threadId, runId);
+    const level = await readLevel(run.graph, saver, threadId);
+    if (overdue.aborted) return this.#failed(run, overdue.reason as Error);
+    // Invariant A1.
+    if (hasBegun !== true || level === undefined) return begin(run, details.input, level);
+    const unfinished = await unfinishedFailure(run);
+    if (unfinished !== undefined) return takeBack(run, unfinished);
+    if (isFinished(level)) return finish(run, { status: "completed" });
+    if (await isTakenBack(run)) {
+      // What its finished nodes did is not there any more: once more from the beginning, if asked.
+      if (reason === RETRIED) return begin(run, details.input, level);
+      const failure = await failureOnRecord(run);
+      return takeBack(run, failure ?? new Error("What the run did was undone."));
+    }
+    return goOn(run, level, {});
+  }
+
+  /** Past its deadline a run is still taken back, and that is not to be broken off. */
+  #failed(run: Run, error: Error): Promise<RunOutcome> {
+    return takeBack(this.#unbroken(run), error);
+  }
+
+  #unbroken(run: Run): Run {
+    const { signal: _broken, ...config } = run.config;
+    return { ...run, config };
+  }
+
+  async #stopped(run: Run, request: StopRequest): Promise<AttemptEnd> {
+    const { saver, run: accepted } = this.#options;
+    const { runId, threadId } = accepted;
+    const reason = accepted.reason ?? STOPPED[request];
+    const unbroken = this.#unbroken(run);
+    const { undone, stuck } =
+      request === "interrupt"
+        ? { undone: [], stuck: [] }
+        : await this.#undo(unbroken, new Error(reason));
+    const checkpointId = await headOf(unbroken);
+    if (request === "rollback") await forgetRun(saver, runId);
+    unbroken.steps?.status.note(threadId, { status: "cancelled", errorMessage: reason });
+    await unbroken.steps?.status.flush();
+    const end: RunEnd = { checkpointId, error: undefined, undone, stuck };
+    return { ending: { status: "cancelled", reason }, end };
+  }
+
+  async #undo(run: Run, error: Error): Promise<{ undone: string[]; stuck: string[] }> {
+    if ((await readLevel(run.graph, run.saver, run.threadId)) === undefined) {
+      return { undone: [], stuck: [] };
+    }
+    const outcome = await takeBack(run, error);
+    return outcome.status === "failed" ? outcome : { undone: [], stuck: [] };
+  }
+
+  async #ended(run: Run, outcome: RunOutcome): Promise<AttemptEnd> {
+    switch (outcome.status) {
+      case "completed":
+        return {
+          ending: { status: "completed", reason: undefined },
+          end: { checkpointId: await headOf(run), error: undefined, undone: [], stuck: [] },
+        };
+      case "failed": {
+        const { error, undone, stuck } = outcome;
+        const { name, message } = error;
+        return {
+          ending: { status: "failed", reason: message },
+          end: { checkpointId: await headOf(run), error: { name, message }, undone, stuck },
+        };
+      }
+      case "parked":
+        return {
+          ending: { status: "parked", startAt: outcome.resumeAt, reason: outcome.reason },
+          end: undefined,
+        };
+      case "interrupted":
+        return {
+          ending: {
+            status: "interrupted",
+            startAt: await this.#nextDeadline(run),
+            reason: waitsFor(outcome),
+          },
+          end: undefined,
+        };
+      case "stopped":
+        return { ending: { status: "queued", startAt: run.clock.now() }, end: undefined };
+    }
+  }
+
+  /** When a question's time is up, and what its author said is then to be done. */
+  async #nextDeadline({ steps, threadId }: Run): Promise<number | undefined> {
+    const open = (await steps?.approvals?.list({ threadId, status: "pending" })) ?? [];
+    const deadlines = open.flatMap(({ deadlineAt }) => deadlineAt ?? []);
+    return deadlines.length === 0 ? undefined : Math.min(...deadlines);
+  }
+
+  /** A signal that aborts at the run's deadline. */
+  #atDeadline(): { signal: AbortSignal; end(): void } {
+    const { run, saver } = this.#options;
+    const { clock } = saver.steps;
+    const reached = new AbortController();
+    const ended = new AbortController();
+    const { deadlineAt } = run;
+    const expire = (at: number): void => {
+      reached.abort(new DeadlineExceededError(at, "The run"));
+    };
+    if (deadlineAt !== undefined) {
+      const left = deadlineAt - clock.now();
+      if (left <= 0) expire(deadlineAt);
+      else {
+        clock.sleep(left, ended.signal).then(
+          () => expire(deadlineAt),
+          () => undefined,
+        );
+      }
+    }
+    return { signal: reached.signal, end: () => ended.abort(new Error("ended")) };
+  }
+}
+
+/** The reason of a run that a person sent on its way again. */
+export const RETRIED = "retried";
+
+const STOPPED: Record<StopRequest, string> = {
+  cancel: "cancelled",
+  interrupt: "interrupted",
+  rollback: "rolled back",
+};
+
+function waitsFor({ gates, questions }: { gates: unknown[]; questions: unknown[] }): string {
+  const parts = [
+    ...(gates.length === 0 ? [] : ["an approval at a gate"]),
+    ...(questions.length === 0 ? [] : [questions.length === 1 ? "an answer" : "answers"]),
+  ];
+  return `waits for ${parts.join(" and ")}`;
+}
+
+async function headOf({ saver, threadId }: Run): Promise<string | undefined> {
+  const config = { configurable: { thread_id: threadId, checkpoint_ns: "" } };
+  return (await saver.getTuple(config))?.checkpoint.id;
+}
+
+async function forgetRun(saver: DurableSaver, runId: string): Promise<void> {
+  const { deleteForRuns } = saver as { deleteForRuns?: (ids: string[]) => Promise<unknown> };
+  await deleteForRuns?.call(saver, [runId]);
+}

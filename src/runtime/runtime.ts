@@ -1,0 +1,379 @@
+/**
+ * The runtime: runs are accepted durably, and done by workers of any number of processes.
+ *
+ * All that it knows is in the database; a process may end at any time, and another one, with a runtime on
+ * the same database and with the same graphs, goes on.
+ */
+
+import { LocalEngine } from "../engine/local.ts";
+import type { Engine } from "../engine/engine.ts";
+import { InvalidInputError, NotDurableError, NotFoundError } from "../errors.ts";
+import { compensate, type Compensation } from "../effects/saga.ts";
+import { fork, history } from "../history/index.ts";
+import type { Fork, ForkOptions, HistoryOptions, HistoryPoint } from "../history/index.ts";
+import { randomId } from "../ids.ts";
+import { chooseAnswers, keepAnswers } from "../run/answers.ts";
+import { RETRIED } from "../run/attempt.ts";
+import { withSaver, type RunnableGraph } from "../run/graph.ts";
+import { questionsOf, readLevel } from "../run/tasks.ts";
+import type { Approval } from "../approval-store.ts";
+import type { RunQuery, RunQueue, RunRecord, StopRequest, StoredRun } from "../run-store.ts";
+import { approvals, type AnswerOptions, type Inbox } from "../steps/inbox.ts";
+import { isParked } from "../steps/wait.ts";
+import { isDurableSaver, type DurableSaver, type WorkflowStatus } from "../step-store.ts";
+import * as turns from "../turns.ts";
+import { Worker, type DrainOptions, type WorkerOptions } from "../worker/worker.ts";
+import { Bell } from "./bell.ts";
+import type { RunInfo, RunResult, RuntimeOptions, StartOptions } from "./types.ts";
+
+/** How often a run of another process is looked at while its result is waited for, in milliseconds. */
+const LOOK_AGAIN = 200;
+
+export class Runtime {
+  /** The saver that all of its graphs run with. */
+  readonly saver: DurableSaver;
+  readonly #queue: RunQueue;
+  readonly #engine: Engine;
+  readonly #graphs: ReadonlyMap<string, RunnableGraph>;
+  readonly #inbox: Inbox;
+  readonly #own: WorkerOptions | false;
+  readonly #workers = new Set<Worker>();
+  #started: Promise<void> | undefined;
+  /** Rings for a run that a worker of this process has left. */
+  readonly #bell = new Bell();
+
+  constructor({ saver, graphs, engine, worker = {} }: RuntimeOptions) {
+    if (!isDurableSaver(saver) || saver.steps.queue === undefined) {
+      throw new NotDurableError(
+        'A runtime needs a saver of "holdfast/sqlite" or "holdfast/postgres".',
+      );
+    }
+    this.saver = saver;
+    this.#queue = saver.steps.queue;
+    this.#engine = engine ?? new LocalEngine(saver.steps.clock);
+    this.#graphs = new Map(
+      Object.entries(graphs).map(([name, graph]) => [name, onSaver(name, graph, saver)]),
+    );
+    this.#inbox = approvals(saver);
+    this.#own = worker;
+  }
+
+  /**
+   * Accepts a run: once this settles, a crash of any process loses nothing of it.
+   *
+   * @throws {RunActiveError} with `multitaskStrategy: "reject"`, while another run of the thread is active
+   * @throws {UnserializableError} an input that cannot be stored
+   * @throws {InvalidInputError} the run's id is another run's
+   */
+  async start(graph: string, input: unknown, options: StartOptions = {}): Promise<RunInfo> {
+    this.#mustHave(graph);
+    const { runId = randomId(), metadata = {}, startAt, stepLimit, deadline } = options;
+    const { threadId = runId, priority = 0, multitaskStrategy = "enqueue" } = options;
+    if (typeof threadId !== "string" || threadId === "") {
+      throw new InvalidInputError(`The id of a thread is a text, not ${JSON.stringify(threadId)}.`);
+    }
+    const known = options.runId === undefined ? undefined : await this.#queue.read(runId);
+    if (known !== undefined) mustBe(known, threadId, graph);
+    const accepted = await this.#queue.turn(
+      threadId,
+      (turn) => {
+        const run = {
+          ...{ runId, threadId, graph, priority, attempt: 0, crashes: 0 },
+          startAt: startAt === undefined ? undefined : Number(startAt),
+          deadlineAt: deadline === undefined ? undefined : turn.now + deadline,
+          stop: undefined,
+          reason: undefined,
+        };
+        return turns.accept(turn, run, multitaskStrategy);
+      },
+      { runId, details: { input, metadata, stepLimit } },
+    );
+    const run = await this.#mustRead(runId);
+    mustBe(run, threadId, graph);
+    await this.#stopNow(accepted?.stopped ?? []);
+    this.#engine.notify([graph]);
+    await this.#startOwn();
+    return infoOf(run);
+  }
+
+  /**
+   * Goes on with a thread that waits: with an answer to its question, or without one where time or an
+   * inbox has changed what it waits for. A gate is passed by {@link approve} and by nothing else.
+   *
+   * @param value the answer; of several open questions, an object with an answer by each id
+   * @throws {NotFoundError} there is no such thread
+   * @throws {InvalidInputError} nothing is asked that the value could answer
+   */
+  async resume(threadId: string, value?: unknown): Promise<RunInfo[]> {
+    if (value !== undefined) await this.#answer(threadId, value);
+    return this.#wake(threadId);
+  }
+
+  /** Questions and gates of all threads. */
+  get inbox(): Pick<Inbox, "list" | "read"> {
+    return this.#inbox;
+  }
+
+  approve(id: string, options?: AnswerOptions): Promise<Approval> {
+    return this.#decided(this.#inbox.approve(id, options));
+  }
+
+  reject(id: string, options?: AnswerOptions): Promise<Approval> {
+    return this.#decided(this.#inbox.reject(id, options));
+  }
+
+  edit(id: string, payload: unknown, options?: AnswerOptions): Promise<Approval> {
+    return this.#decided(this.#inbox.edit(id, payload, options));
+  }
+
+  respond(id: string, response: unknown, options?: AnswerOptions): Promise<Approval> {
+    return this.#decided(this.#inbox.respond(id, response, options));
+  }
+
+  /**
+   * Ends a run. What it did is taken back; with `rollback` its checkpoints go, too (the ledger of its
+   * effects stays). A run that is at work stops as soon as its worker hears of it.
+   *
+   * @throws {NotFoundError} there is no such run
+   */
+  async cancel(runId: string, options: { rollback?: boolean } = {}): Promise<RunInfo> {
+    const request: StopRequest = options.rollback === true ? "rollback" : "cancel";
+    const { threadId } = await this.#mustRead(runId);
+    const run = await this.#queue.turn(
+      threadId,
+      (turn) => turns.stop(turn, runId, request, "cancelled by hand"),
+      { runId },
+    );
+    await this.#stopNow([runId]);
+    this.#bell.ring(runId);
+    return infoOf(this.#found(runId, run));
+  }
+
+  /**
+   * Lets a run that failed, was cancelled or is dead go on: from its last checkpoint, or, where what it did
+   * was taken back, from its input.
+   *
+   * @throws {NotFoundError} there is no such run
+   * @throws {InvalidInputError} it has not ended, or has completed, or its thread has gone on
+   */
+  async retry(runId: string): Promise<RunInfo> {
+    const { threadId } = await this.#mustRead(runId);
+    const run = await this.#queue.turn(
+      threadId,
+      (turn) => {
+        const decided = turns.retry(turn, runId);
+        const [again] = decided.put ?? [];
+        return again === undefined ? decided : { ...decided, put: [{ ...again, reason: RETRIED }] };
+      },
+      { runId },
+    );
+    const found = this.#found(runId, run);
+    this.#engine.notify([found.graph]);
+    await this.#startOwn();
+    return infoOf(found);
+  }
+
+  /** @throws {NotFoundError} there is no such run */
+  async run(runId: string): Promise<RunInfo> {
+    return infoOf(await this.#mustRead(runId));
+  }
+
+  /** Latest first. */
+  async runs(query?: RunQuery): Promise<RunInfo[]> {
+    return (await this.#queue.list(query)).map(infoOf);
+  }
+
+  /** Runs that wait for a time, with the instant and the reason. */
+  parked(): Promise<RunInfo[]> {
+    return this.runs({ status: "parked" });
+  }
+
+  /** What a thread is doing: one cheap read. */
+  async status(threadId: string): Promise<WorkflowStatus> {
+    const status = await this.saver.steps.status.read(threadId);
+    if (status !== undefined) return status;
+    throw new NotFoundError(`Nothing is known of thread "${threadId}".`);
+  }
+
+  /**
+   * Waits, whichever process works on it, until a run has ended or a person is asked.
+   *
+   * @throws {NotFoundError} there is no such run
+   */
+  async result<Values = Record<string, unknown>>(
+    runId: string,
+    options: { signal?: AbortSignal } = {},
+  ): Promise<RunResult<Values>> {
+    for (;;) {
+      const heard = this.#bell.listen(runId);
+      try {
+        const run = await this.#mustRead(runId);
+        if (turns.isOver(run) || run.status === "interrupted") {
+          const graph = this.#mustHave(run.graph);
+          const at = run.end?.checkpointId;
+          const { values } = await graph.getState({
+            configurable: {
+              thread_id: run.threadId,
+              ...(at === undefined ? {} : { checkpoint_id: at }),
+            },
+          });
+          const { status, threadId, reason } = run;
+          return {
+            ...{ runId, threadId, reason },
+            status: status as RunResult["status"],
+            values: values as Values,
+            error: run.end?.error,
+            undone: run.end?.undone ?? [],
+            stuck: run.end?.stuck ?? [],
+          };
+        }
+        await heard.within(LOOK_AGAIN, this.saver.steps.clock, options.signal);
+      } finally {
+        heard.end();
+      }
+    }
+  }
+
+  /** The states of a thread, latest first. */
+  history(threadId: string, options?: HistoryOptions): AsyncGenerator<HistoryPoint> {
+    return history(this.saver, threadId, options);
+  }
+
+  /** A thread's latest state. */
+  async state(threadId: string): Promise<Record<string, unknown>> {
+    const graph = await this.#graphOf(threadId);
+    const { values } = await graph.getState({ configurable: { thread_id: threadId } });
+    return values as Record<string, unknown>;
+  }
+
+  /** Begins another branch at an earlier state; the runtime's runs go on from there. */
+  async fork(threadId: string, options: ForkOptions): Promise<Fork> {
+    return fork(await this.#graphOf(threadId), threadId, options);
+  }
+
+  /** Takes back what the thread's latest run did. */
+  compensate(threadId: string): Promise<Compensation> {
+    return compensate({ checkpointer: this.saver }, threadId);
+  }
+
+  /** A worker in this process, beside the one that begins by itself; call its `start()`. */
+  worker(options: WorkerOptions = {}): Worker {
+    const worker = new Worker(
+      {
+        saver: this.saver,
+        queue: this.#queue,
+        engine: this.#engine,
+        graphs: this.#graphs,
+        onLeft: (runId) => this.#bell.ring(runId),
+      },
+      options,
+    );
+    this.#workers.add(worker);
+    return worker;
+  }
+
+  /** Drains the workers of this process. The saver is its owner's to end. */
+  async close(options?: DrainOptions): Promise<void> {
+    await this.#started?.catch(() => undefined);
+    await Promise.all([...this.#workers].map((worker) => worker.drain(options)));
+    await this.#engine.end();
+  }
+
+  async #startOwn(): Promise<void> {
+    if (this.#own === false) return;
+    // Somebody who makes a worker has said how.
+    if (this.#workers.size === 0) this.#started = this.worker(this.#own).start();
+    await this.#started;
+  }
+
+  async #answer(threadId: string, value: unknown): Promise<void> {
+    const graph = await this.#graphOf(threadId);
+    const level = await readLevel(graph, this.saver, threadId);
+    if (level === undefined) throw new NotFoundError(`There is no thread "${threadId}".`);
+    const questions = questionsOf(level).filter((question) => !isParked(question.value));
+    if (questions.length === 0) {
+      throw new InvalidInputError(`Thread "${threadId}" asks nothing that a value could answer.`);
+    }
+    const answers = chooseAnswers(questions, value, undefined);
+    await keepAnswers(level, answers, this.saver, this.saver.steps.clock.now());
+  }
+
+  async #wake(threadId: string): Promise<RunInfo[]> {
+    const woken = (await this.#queue.turn(threadId, turns.wake)) ?? [];
+    const runs = await Promise.all(woken.map((runId) => this.#mustRead(runId)));
+    this.#engine.notify(runs.map(({ graph }) => graph));
+    if (runs.length > 0) await this.#startOwn();
+    return runs.map(infoOf);
+  }
+
+  async #decided(answering: Promise<Approval>): Promise<Approval> {
+    const approval = await answering;
+    await this.#wake(approval.threadId);
+    return approval;
+  }
+
+  /** Those at work in this process hear of it at once. */
+  async #stopNow(runIds: readonly string[]): Promise<void> {
+    const here = runIds.filter((runId) =>
+      [...this.#workers].some((worker) => worker.runs.includes(runId)),
+    );
+    for (const worker of this.#workers) await worker.heed(here);
+    const runs = await Promise.all(runIds.map((runId) => this.#mustRead(runId)));
+    this.#engine.notify(runs.map(({ graph }) => graph));
+    if (runs.some((run) => !turns.isOver(run))) await this.#startOwn();
+  }
+
+  async #graphOf(threadId: string): Promise<RunnableGraph> {
+    const [latest] = await this.#queue.list({ threadId, limit: 1 });
+    if (latest !== undefined) return this.#mustHave(latest.graph);
+    const [only, ...others] = this.#graphs.values();
+    if (only !== undefined && others.length === 0) return only;
+    throw new NotFoundError(`The runtime has accepted no run of thread "${threadId}".`);
+  }
+
+  #mustHave(name: string): RunnableGraph {
+    const graph = this.#graphs.get(name);
+    if (graph !== undefined) return graph;
+    const names = [...this.#graphs.keys()].map((known) => `"${known}"`).join(", ");
+    throw new NotFoundError(`The runtime has no graph "${name}"; it has ${names || "none"}.`);
+  }
+
+  async #mustRead(runId: string): Promise<StoredRun> {
+    return this.#found(runId, await this.#queue.read(runId));
+  }
+
+  #found<Run>(runId: string, run: Run | undefined): Run {
+    if (run !== undefined) return run;
+    throw new NotFoundError(`There is no run "${runId}".`);
+  }
+}
+
+/** @throws {InvalidInputError} it was compiled with another saver */
+function onSaver(name: string, graph: object, saver: DurableSaver): RunnableGraph {
+  const { checkpointer } = graph as RunnableGraph;
+  if (typeof checkpointer === "object" && checkpointer !== saver) {
+    throw new InvalidInputError(
+      `The graph "${name}" was compiled with another saver than the runtime's. Compile it without one, ` +
+        "or with the same.",
+    );
+  }
+  return withSaver(graph as RunnableGraph, saver);
+}
+
+/** @throws {InvalidInputError} the run's id is another run's */
+function mustBe(run: RunRecord, threadId: string, graph: string): void {
+  if (run.threadId === threadId && run.graph === graph) return;
+  throw new InvalidInputError(
+    `Run "${run.runId}" was accepted before, for graph "${run.graph}" and thread "${run.threadId}".`,
+  );
+}
+
+function infoOf({ stop, ...run }: RunRecord | StoredRun): RunInfo {
+  const { runId, threadId, graph, status, priority, startAt, deadlineAt } = run;
+  const { enqueuedAt, startedAt, endedAt, attempt, crashes, reason } = run;
+  return {
+    ...{ runId, threadId, graph, status, priority, startAt, deadlineAt },
+    ...{ enqueuedAt, startedAt, endedAt, attempt, crashes, reason },
+    stopping: stop !== undefined && !turns.isOver(run),
+  };
+}

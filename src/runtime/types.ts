@@ -1,0 +1,59 @@
+/** What a runtime takes and gives. */
+
+import type { RunEnd, RunRecord, WorkflowState } from "../run-store.ts";
+import type { MultitaskStrategy } from "../turns.ts";
+import type { Engine } from "../engine/engine.ts";
+import type { WorkerOptions } from "../worker/worker.ts";
+
+export interface RuntimeOptions {
+  /** A saver of `holdfast/sqlite` or `holdfast/postgres`: the database that all processes share. */
+  saver: object;
+  /** Compiled graphs, by the names under which runs are accepted. */
+  graphs: Record<string, object>;
+  /** Who tells workers that there is something to do. Default: a local one. */
+  engine?: Engine;
+  /**
+   * The worker of this process, which begins with the first `start()`; false for a process that only
+   * accepts runs and asks about them.
+   */
+  worker?: WorkerOptions | false;
+}
+
+export interface StartOptions {
+  /** Default: a new thread, with the id of the run. */
+  threadId?: string;
+  /** The same id twice is the same run. At most 200 characters. Default: a new one. */
+  runId?: string;
+  /** How long the run may take, from now on, in milliseconds; past it, it fails and is taken back. */
+  deadline?: number;
+  /** Where a run is active on the thread. Default "enqueue". */
+  multitaskStrategy?: MultitaskStrategy;
+  /** Greater goes first. Default 0. */
+  priority?: number;
+  /** Not before that instant. */
+  startAt?: Date | number;
+  /** The most supersteps of one invocation. Default: LangGraph's. */
+  stepLimit?: number;
+  /** Kept with every checkpoint of the run. */
+  metadata?: Record<string, unknown>;
+}
+
+/** A run as it stands. */
+export interface RunInfo extends Omit<RunRecord, "seq" | "stop"> {
+  /** It was asked to end, and has not yet. */
+  stopping: boolean;
+}
+
+export interface RunResult<Values = Record<string, unknown>> extends Omit<
+  RunEnd,
+  "error" | "checkpointId"
+> {
+  runId: string;
+  threadId: string;
+  /** Ended, or waiting for a person. */
+  status: Extract<WorkflowState, "completed" | "failed" | "cancelled" | "dead" | "interrupted">;
+  /** The state that it ended with. */
+  values: Values;
+  error: { name: string; message: string } | undefined;
+  reason: string | undefined;
+}

@@ -1,0 +1,252 @@
+/**
+ * What may become of accepted runs: pure decisions about a thread, made by turns (run-store.ts).
+ *
+ *   queued -> running -> completed | failed | cancelled
+ *                     -> parked (a time is waited for) | interrupted (a person) | queued (drained) -> running
+ *                     -> compensating -> failed | cancelled
+ *   running, compensating -> queued, when their worker died; -> dead, when it did so again and again
+ *   failed, cancelled, dead -> queued, by `retry`
+ *
+ * Invariants
+ *   T1  Of a thread's runs at most one is at work, and only under the thread's lease.
+ *   T2  Runs of a thread go in the order in which they were accepted. One that is parked keeps its turn;
+ *       one that waits for a person does not, and a new input takes its place.
+ *   T3  Who has lost the lease changes nothing any more.
+ *   T4  A run that is to be stopped is never parked or left waiting: a worker takes it, to end it.
+ */
+
+import { InvalidInputError, RunActiveError } from "./errors.ts";
+import type { Decided, RunRecord, StopRequest, Turn, WorkflowState } from "./run-store.ts";
+import type { Lease } from "./step-store.ts";
+
+/** What happens to a new run where one is active on its thread; LangGraph's words. */
+export type MultitaskStrategy = "reject" | "enqueue" | "interrupt" | "rollback";
+
+const AT_WORK: ReadonlySet<WorkflowState> = new Set(["running", "compensating"]);
+const ACTIVE: ReadonlySet<WorkflowState> = new Set(["queued", "running", "parked", "compensating"]);
+const OVER: ReadonlySet<WorkflowState> = new Set(["completed", "failed", "cancelled", "dead"]);
+
+export const isOver = ({ status }: Pick<RunRecord, "status">): boolean => OVER.has(status);
+const isActive = ({ status }: RunRecord): boolean => ACTIVE.has(status);
+const isAtWork = ({ status }: RunRecord): boolean => AT_WORK.has(status);
+
+export interface Accepted {
+  run: RunRecord;
+  /** False where a run with this id had been accepted before. */
+  isNew: boolean;
+  /** Runs that are to be stopped for it. */
+  stopped: string[];
+}
+
+/** @throws {RunActiveError} another run is active, and the strategy is "reject" */
+export function accept(
+  turn: Turn,
+  run: Omit<RunRecord, "seq" | "status" | "enqueuedAt" | "startedAt" | "endedAt">,
+  strategy: MultitaskStrategy,
+): Decided<Accepted> {
+  const known = turn.runs.find(({ runId }) => runId === run.runId);
+  if (known !== undefined) return { result: { run: known, isNew: false, stopped: [] } };
+  const others = turn.runs.filter(isActive);
+  const [first] = others;
+  if (first !== undefined && strategy === "reject") {
+    throw new RunActiveError(run.threadId, first.runId, first.status);
+  }
+  const stopped =
+    strategy === "interrupt" || strategy === "rollback"
+      ? others.map((other) => stopping(turn, other, strategy, `for run ${run.runId}`))
+      : [];
+  const accepted: RunRecord = {
+    ...run,
+    seq: 0,
+    status: "queued",
+    startAt: run.startAt ?? turn.now,
+    enqueuedAt: turn.now,
+    startedAt: undefined,
+    endedAt: undefined,
+  };
+  return {
+    put: [...stopped, accepted],
+    result: { run: accepted, isNew: true, stopped: stopped.map(({ runId }) => runId) },
+  };
+}
+
+/** What becomes of a run that is to be stopped: it ends at once where no worker has ever taken it. */
+function stopping(turn: Turn, run: RunRecord, stop: StopRequest, reason: string): RunRecord {
+  if (run.attempt === 0) {
+    return { ...run, status: "cancelled", startAt: undefined, endedAt: turn.now, stop, reason };
+  }
+  if (isAtWork(run)) return { ...run, stop, reason };
+  return { ...run, status: "queued", startAt: turn.now, stop, reason };
+}
+
+/** @returns the run, or undefined where there is none with that id */
+export function stop(
+  turn: Turn,
+  runId: string,
+  request: StopRequest,
+  reason: string,
+): Decided<RunRecord | undefined> {
+  const run = turn.runs.find((each) => each.runId === runId);
+  if (run === undefined || isOver(run)) return { result: run };
+  const changed = stopping(turn, run, request, reason);
+  return { put: [changed], result: changed };
+}
+
+/** Somebody acted: what waits on the thread is due now. @returns the ids of the runs */
+export function wake(turn: Turn): Decided<string[]> {
+  const waiting = turn.runs.filter(({ status }) => status === "interrupted" || status === "parked");
+  const put = waiting.map((run): RunRecord => ({
+    ...run,
+    status: "queued",
+    startAt: turn.now,
+    reason: undefined,
+  }));
+  return { put, result: put.map(({ runId }) => runId) };
+}
+
+/**
+ * A run that ended without success goes on once more.
+ * @throws {InvalidInputError} it cannot
+ */
+export function retry(turn: Turn, runId: string): Decided<RunRecord | undefined> {
+  const run = turn.runs.find((each) => each.runId === runId);
+  if (run === undefined) return { result: undefined };
+  if (run.status === "completed" || !isOver(run)) {
+    throw new InvalidInputError(`Run "${runId}" is ${run.status}, so there is nothing to retry.`);
+  }
+  const active = turn.runs.find((each) => each.seq > run.seq && !isOver(each));
+  if (active !== undefined) {
+    throw new InvalidInputError(
+      `Run "${runId}" cannot be retried: its thread has gone on with run "${active.runId}", which is ${active.status}.`,
+    );
+  }
+  const again: RunRecord = {
+    ...run,
+    status: "queued",
+    startAt: turn.now,
+    endedAt: undefined,
+    crashes: 0,
+    stop: undefined,
+    reason: undefined,
+  };
+  return { put: [again], result: again };
+}
+
+export interface ClaimOptions {
+  /** Of the lease: this process, and which of its claims. */
+  owner: string;
+  graphs: ReadonlySet<string>;
+  /** Of the lease, in milliseconds. */
+  duration: number;
+  /** A run whose workers died so often in a row is dead. */
+  maxCrashes: number;
+  /** True for an owner that is certainly gone, whose lease need not be waited for. */
+  isDead(owner: string): boolean;
+}
+
+export interface Claimed {
+  run: RunRecord;
+  lease: Lease;
+}
+
+/** @returns what this worker runs now, under which lease; undefined where there is nothing for it */
+export function claim(turn: Turn, options: ClaimOptions): Decided<Claimed | undefined> {
+  const { owner, graphs, duration } = options;
+  const { lease, now } = turn;
+  if (lease?.owner === owner) {
+    // The answer to this very claim was lost.
+    const run = turn.runs.find(isAtWork);
+    const held = { threadId: run?.threadId ?? "", token: turn.token, ...lease };
+    return { result: run === undefined ? undefined : { run, lease: held } };
+  }
+  if (lease !== undefined && lease.expiresAt > now && !options.isDead(lease.owner)) {
+    return { result: undefined };
+  }
+  const changed = turn.runs.map((run) => (isAtWork(run) ? orphaned(run, now, options) : run));
+  const dead = changed.filter((run, i) => run !== turn.runs[i] && isOver(run));
+  const next = nextOf(changed, now);
+  if (next === undefined || !graphs.has(next.graph)) {
+    return { put: dead, result: undefined, ...(dead.length > 0 && { lease: "released" }) };
+  }
+  const superseded = changed
+    .filter((run) => run.status === "interrupted" && run.seq < next.seq)
+    .map((run): RunRecord => ({
+      ...run,
+      status: "cancelled",
+      startAt: undefined,
+      endedAt: now,
+      reason: `superseded by run ${next.runId}`,
+    }));
+  const claimed: RunRecord = {
+    ...next,
+    status: "running",
+    startAt: undefined,
+    startedAt: next.startedAt ?? now,
+    attempt: next.attempt + 1,
+  };
+  const taken = { owner, expiresAt: now + duration };
+  const { threadId } = claimed;
+  return {
+    put: [...dead, ...superseded, claimed],
+    lease: taken,
+    result: { run: claimed, lease: { threadId, token: turn.token + 1, ...taken } },
+  };
+}
+
+/** A run whose worker is gone. */
+function orphaned(run: RunRecord, now: number, { maxCrashes }: ClaimOptions): RunRecord {
+  const crashes = run.crashes + 1;
+  if (crashes <= maxCrashes || run.stop !== undefined) {
+    return { ...run, status: "queued", startAt: now, crashes };
+  }
+  return {
+    ...run,
+    status: "dead",
+    startAt: undefined,
+    endedAt: now,
+    crashes,
+    reason: `its worker died ${crashes} times in a row`,
+  };
+}
+
+/** Invariant T2. */
+function nextOf(runs: readonly RunRecord[], now: number): RunRecord | undefined {
+  const isDue = ({ startAt }: RunRecord): boolean => startAt !== undefined && startAt <= now;
+  for (const run of runs) {
+    if (run.status === "parked") return isDue(run) ? run : undefined;
+    if (run.status === "queued" && isDue(run)) return run;
+  }
+  return runs.find((run) => run.status === "interrupted" && isDue(run));
+}
+
+/** How a worker leaves a run. */
+export type Ending = {
+  status: "completed" | "failed" | "cancelled" | "parked" | "interrupted" | "queued";
+  /** When a worker shall look again. */
+  startAt?: number | undefined;
+  reason?: string | undefined;
+};
+
+/** Invariant T3: undefined where the lease was lost. */
+export function finish(
+  turn: Turn,
+  runId: string,
+  token: number,
+  ending: Ending,
+): Decided<RunRecord | undefined> {
+  const run = turn.runs.find((each) => each.runId === runId);
+  if (run === undefined || turn.lease === undefined || turn.token !== token)
+    return { result: undefined };
+  const isEnd = OVER.has(ending.status);
+  // Invariant T4.
+  const mustEnd = run.stop !== undefined && !isEnd;
+  const left: RunRecord = {
+    ...run,
+    status: mustEnd ? "queued" : ending.status,
+    startAt: mustEnd ? turn.now : ending.startAt,
+    endedAt: isEnd ? turn.now : undefined,
+    crashes: 0,
+    reason: ending.reason ?? run.reason,
+  };
+  return { put: [left], lease: "released", result: left };
+}

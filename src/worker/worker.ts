@@ -1,0 +1,280 @@
+/**
+ * A worker: takes runs that are due, as many at a time as it has room for, and works on each until it
+ * has ended or waits.
+ *
+ * States: idle -> working -> draining (takes nothing more, and leaves each run after its superstep)
+ * -> stopped.
+ *
+ * Invariants
+ *   W1  A run is worked on only under the lease that was taken in the same transaction as the run.
+ *   W2  How a run goes on is stored in the same transaction as its lease is given back; a worker that
+ *       dies before leaves a run whose lease expires, which another one takes.
+ *   W3  Nothing that a run does ends the worker. A database that is gone is waited for.
+ */
+
+import { anySignal } from "../abort.ts";
+import type { Clock } from "../clock.ts";
+import type { Engine } from "../engine/engine.ts";
+import { InvalidInputError, isHoldfastError } from "../errors.ts";
+import { events } from "../events.ts";
+import { systemProcesses } from "../process.ts";
+import { Attempt, type AttemptEnd } from "../run/attempt.ts";
+import type { RunnableGraph } from "../run/graph.ts";
+import { newOwner } from "../run/lease.ts";
+import type { RunQueue } from "../run-store.ts";
+import type { DurableSaver } from "../step-store.ts";
+import { claim, finish, type Claimed } from "../turns.ts";
+
+export interface WorkerOptions {
+  /** Names of the graphs whose runs it takes. Default: all that the runtime has. */
+  graphs?: readonly string[];
+  /** How many runs at a time. Default 10. */
+  concurrency?: number;
+  /** How long a run stays this worker's own after it died, in milliseconds. Default 30,000. */
+  leaseDuration?: number;
+  /** How often it looks for what other processes accepted or asked for, in milliseconds. Default 1,000. */
+  pollInterval?: number;
+  /** A run whose workers died more often than this in a row is given up as "dead". Default 3. */
+  maxCrashes?: number;
+}
+
+export interface DrainOptions {
+  /** How long runs may take to end their superstep before they are broken off, in milliseconds. Default 25,000. */
+  gracePeriod?: number;
+}
+
+/** What a worker needs of its runtime. */
+export interface Workshop {
+  saver: DurableSaver;
+  queue: RunQueue;
+  engine: Engine;
+  graphs: ReadonlyMap<string, RunnableGraph>;
+  /** Hears what runs stream. */
+  onChunk?: (runId: string, chunk: unknown) => void;
+  /** A run ended, or waits. */
+  onLeft?: (runId: string) => void;
+}
+
+const DEFAULT_CONCURRENCY = 10;
+const DEFAULT_LEASE = 30_000;
+const DEFAULT_POLL = 1_000;
+const DEFAULT_CRASHES = 3;
+const DEFAULT_GRACE = 25_000;
+
+export class Worker {
+  readonly #shop: Workshop;
+  readonly #clock: Clock;
+  readonly #graphs: readonly string[];
+  readonly #concurrency: number;
+  readonly #lease: number;
+  readonly #poll: number;
+  readonly #maxCrashes: number;
+  readonly #active = new Map<string, { attempt: Attempt; ended: Promise<void> }>();
+  readonly #closing = new AbortController();
+  #freed = new AbortController();
+  #loop: Promise<void> | undefined;
+
+  constructor(shop: Workshop, options: WorkerOptions = {}) {
+    const { graphs = [...shop.graphs.keys()] } = options;
+    const unknown = graphs.find((name) => !shop.graphs.has(name));
+    if (unknown !== undefined) {
+      throw new InvalidInputError(`The runtime has no graph "${unknown}" for this worker.`);
+    }
+    this.#shop = shop;
+    this.#clock = shop.saver.steps.clock;
+    this.#graphs = graphs;
+    this.#concurrency = positive("concurrency", options.concurrency ?? DEFAULT_CONCURRENCY);
+    this.#lease = positive("leaseDuration", options.leaseDuration ?? DEFAULT_LEASE);
+    this.#poll = positive("pollInterval", options.pollInterval ?? DEFAULT_POLL);
+    this.#maxCrashes = options.maxCrashes ?? DEFAULT_CRASHES;
+  }
+
+  /** The ids of the runs that it works on now. */
+  get runs(): string[] {
+    return [...this.#active.keys()];
+  }
+
+  /** Begins to take runs; settles once the database is ready for it. */
+  async start(): Promise<void> {
+    if (this.#closing.signal.aborted) {
+      throw new InvalidInputError("This worker was stopped; make another one.");
+    }
+    if (this.#loop !== undefined) return;
+    await this.#shop.queue.nextAt(this.#graphs);
+    this.#loop ??= this.#work();
+  }
+
+  /** Takes nothing more, lets each run end its superstep, and leaves the rest to other workers. */
+  async drain({ gracePeriod = DEFAULT_GRACE }: DrainOptions = {}): Promise<void> {
+    this.#close();
+    for (const { attempt } of this.#active.values()) attempt.drain();
+    const ended = Promise.all([...this.#active.values()].map((each) => each.ended));
+    const calm = new AbortController();
+    const late = this.#clock.sleep(gracePeriod, calm.signal).then(
+      () => this.#breakOff(),
+      () => undefined,
+    );
+    await Promise.race([ended, late]);
+    await ended;
+    calm.abort(new Error("drained"));
+    await this.#loop;
+  }
+
+  /** Breaks off what it works on, and leaves it to other workers. */
+  async stop(): Promise<void> {
+    this.#close();
+    this.#breakOff();
+    await Promise.all([...this.#active.values()].map((each) => each.ended));
+    await this.#loop;
+  }
+
+  #close(): void {
+    this.#closing.abort(new Error("The worker is closing."));
+  }
+
+  #breakOff(): void {
+    for (const { attempt } of this.#active.values()) attempt.breakOff();
+  }
+
+  async #work(): Promise<void> {
+    const { signal } = this.#closing;
+    while (!signal.aborted) {
+      try {
+        const taken = await this.#takeDue();
+        await this.#takeOver();
+        await this.heed();
+        if (taken === 0 || this.#room() === 0) await this.#rest();
+      } catch (error) {
+        if (signal.aborted) return;
+        // Invariant W3.
+        events.emit("worker.troubled", { error });
+        await this.#clock.sleep(this.#poll, signal).catch(() => undefined);
+      }
+    }
+  }
+
+  #room(): number {
+    return this.#concurrency - this.#active.size;
+  }
+
+  /** @returns how many runs it took */
+  async #takeDue(): Promise<number> {
+    const room = this.#room();
+    if (room <= 0) return 0;
+    const threads = await this.#shop.queue.due({ graphs: this.#graphs, limit: room });
+    const taken = await Promise.all(threads.map((threadId) => this.#take(threadId)));
+    return taken.filter(Boolean).length;
+  }
+
+  /** Runs of processes of this machine that are gone: their leases need not be waited for. */
+  async #takeOver(): Promise<void> {
+    if (this.#room() <= 0) return;
+    for (const { threadId, owner } of await this.#shop.queue.working()) {
+      if (this.#room() <= 0) return;
+      if (isDead(owner)) await this.#take(threadId);
+    }
+  }
+
+  /** Stops those of its runs that are to be stopped, whoever asked for it. */
+  async heed(runIds: readonly string[] = this.runs): Promise<void> {
+    for (const runId of await this.#shop.queue.stopping(runIds)) {
+      const run = await this.#shop.queue.read(runId);
+      if (run?.stop !== undefined) this.#active.get(runId)?.attempt.stop(run.stop);
+    }
+  }
+
+  /** Until something may be due, a run has ended, or it is time to look again. */
+  async #rest(): Promise<void> {
+    const { engine, queue } = this.#shop;
+    const { signal } = this.#closing;
+    const now = await this.#shop.saver.steps.now();
+    const next = this.#room() > 0 ? await queue.nextAt(this.#graphs) : undefined;
+    const untilNext = next === undefined ? this.#poll : Math.max(1, next - now);
+    this.#freed = new AbortController();
+    const woken = anySignal(signal, this.#freed.signal) as AbortSignal;
+    await engine.wait(this.#graphs, Math.min(this.#poll, untilNext), woken).catch(() => undefined);
+  }
+
+  async #take(threadId: string): Promise<boolean> {
+    const { queue, saver } = this.#shop;
+    const owner = newOwner();
+    const asked = this.#clock.now();
+    const claimed = await queue.turn(
+      threadId,
+      (turn) =>
+        claim(turn, {
+          owner,
+          graphs: new Set(this.#graphs),
+          duration: this.#lease,
+          maxCrashes: this.#maxCrashes,
+          isDead,
+        }),
+      { skipBusy: true },
+    );
+    if (claimed === undefined) return false;
+    const run = await queue.read(claimed.run.runId);
+    const graph = this.#shop.graphs.get(claimed.run.graph);
+    if (run === undefined || graph === undefined) return false;
+    const { onChunk } = this.#shop;
+    const attempt = new Attempt({
+      graph,
+      saver,
+      run: { ...claimed.run, seq: run.seq, details: run.details, end: run.end },
+      lease: claimed.lease,
+      asked,
+      duration: this.#lease,
+      ...(onChunk && { onChunk: (chunk: unknown) => onChunk(run.runId, chunk) }),
+    });
+    const ended = this.#attend(attempt, claimed).finally(() => {
+      this.#active.delete(run.runId);
+      this.#freed.abort(new Error("freed"));
+    });
+    this.#active.set(run.runId, { attempt, ended });
+    return true;
+  }
+
+  /** Invariants W2 and W3. */
+  async #attend(attempt: Attempt, { run, lease }: Claimed): Promise<void> {
+    const origin = { threadId: run.threadId, runId: run.runId };
+    events.emit("run.started", { ...origin, graph: run.graph, attempt: run.attempt });
+    try {
+      const end = await attempt.work().catch((error: unknown) => unforeseen(error));
+      await this.#leave({ run, lease }, end);
+    } catch (error) {
+      events.emit("run.abandoned", { ...origin, error });
+    }
+    this.#shop.onLeft?.(run.runId);
+  }
+
+  async #leave({ run, lease }: Claimed, { ending, end }: AttemptEnd): Promise<void> {
+    const { runId, threadId } = run;
+    await this.#shop.queue.turn(threadId, (turn) => finish(turn, runId, lease.token, ending), {
+      runId,
+      ...(end === undefined ? {} : { end }),
+    });
+    // What comes next on the thread, or this very run, may be due at once.
+    this.#shop.engine.notify([run.graph]);
+  }
+}
+
+function isDead(owner: string): boolean {
+  return systemProcesses.isDead(owner.split("#", 1)[0] ?? owner);
+}
+
+/** What a run cannot be blamed for goes on elsewhere; anything else ends it. */
+function unforeseen(error: unknown): AttemptEnd {
+  const isForeign = ["LEASE_LOST", "DATABASE_UNAVAILABLE", "THREAD_GONE"].some((code) =>
+    isHoldfastError(error, code),
+  );
+  if (isForeign) throw error;
+  const { name, message } = error instanceof Error ? error : new Error(String(error));
+  return {
+    ending: { status: "failed", reason: message },
+    end: { checkpointId: undefined, error: { name, message }, undone: [], stuck: [] },
+  };
+}
+
+function positive(name: string, value: number): number {
+  if (Number.isFinite(value) && value > 0) return value;
+  throw new InvalidInputError(`A worker's ${name} is a number greater than 0, not ${value}.`);
+}

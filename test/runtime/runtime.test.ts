@@ -1,0 +1,253 @@
+import { Annotation, END, START, StateGraph, interrupt } from "@langchain/langgraph";
+import { afterEach, describe, expect, it } from "vitest";
+import type { HoldfastSaver } from "../../checkpointers/saver.ts";
+import { effect } from "../../src/effects/effect.ts";
+import { isHoldfastError } from "../../src/errors.ts";
+import { createRuntime } from "../../src/runtime/create-runtime.ts";
+import type { Runtime } from "../../src/runtime/runtime.ts";
+import { durable } from "../../src/steps/durable.ts";
+import { PLACES } from "../support/places.ts";
+
+const State = Annotation.Root({
+  topic: Annotation<string>(),
+  log: Annotation<string[]>({ reducer: (a, b) => [...a, ...b], default: () => [] }),
+});
+
+/** What the world was asked to do. */
+const world: string[] = [];
+/** What nodes wait for, by name. */
+let gates: Record<string, PromiseWithResolvers<void>> = {};
+let trouble: Record<string, Error | undefined> = {};
+
+const book = effect({
+  name: "runtime-book",
+  run: (topic: string) => {
+    world.push(`book ${topic}`);
+    return Promise.resolve("ok");
+  },
+  onUnknown: "repeat",
+  undo: (topic: string) => {
+    world.push(`cancel ${topic}`);
+    return Promise.resolve();
+  },
+});
+
+function graphOf(saver: HoldfastSaver, interruptBefore: "ship"[] = []) {
+  return new StateGraph(State)
+    .addNode(
+      "book",
+      durable(async (state: typeof State.State) => {
+        await book(state.topic, { key: `${state.topic}-${state.log.length}` });
+        return { log: ["booked"] };
+      }),
+    )
+    .addNode(
+      "ship",
+      durable(
+        async (_state: typeof State.State, config: { signal?: AbortSignal }) => {
+          const gate = gates["ship"]?.promise;
+          if (gate !== undefined) {
+            const aborted = new Promise<never>((_, reject) => {
+              config.signal?.addEventListener("abort", () => reject(new Error("aborted")));
+            });
+            await Promise.race([gate, aborted]);
+          }
+          if (trouble["ship"] !== undefined) throw trouble["ship"];
+          return { log: ["shipped"] };
+        },
+        { retry: { maxAttempts: 1 } },
+      ),
+    )
+    .addNode("ask", (state: typeof State.State) =>
+      state.topic === "asked" ? { log: [`said ${interrupt("really?") as string}`] } : {},
+    )
+    .addEdge(START, "book")
+    .addEdge("book", "ship")
+    .addEdge("ship", "ask")
+    .addEdge("ask", END)
+    .compile({ checkpointer: saver, interruptBefore });
+}
+
+describe.each(PLACES)("a runtime on %s", (_, newPlace) => {
+  const open: { runtime: Runtime; saver: HoldfastSaver }[] = [];
+
+  async function begin(interruptBefore: "ship"[] = []): Promise<Runtime> {
+    const saver = (await newPlace()).open();
+    world.length = 0;
+    trouble = {};
+    gates = {};
+    const graphs = { trip: graphOf(saver, interruptBefore) };
+    const runtime = createRuntime({ saver, graphs, worker: { pollInterval: 50 } });
+    open.push({ runtime, saver });
+    return runtime;
+  }
+
+  afterEach(async () => {
+    gates["ship"]?.resolve();
+    for (const { runtime, saver } of open.splice(0)) {
+      await runtime.close();
+      await saver.end();
+    }
+  });
+
+  it("does what it accepts", async () => {
+    const runtime = await begin();
+    const run = await runtime.start("trip", { topic: "Oslo" }, { threadId: "t" });
+    expect(run).toMatchObject({ threadId: "t", graph: "trip", status: "queued", attempt: 0 });
+    const result = await runtime.result(run.runId);
+    expect(result).toMatchObject({
+      status: "completed",
+      values: { topic: "Oslo", log: ["booked", "shipped"] },
+      error: undefined,
+    });
+    expect(await runtime.run(run.runId)).toMatchObject({ status: "completed", attempt: 1 });
+    expect(await runtime.status("t")).toMatchObject({ status: "completed" });
+    expect(await runtime.state("t")).toMatchObject({ log: ["booked", "shipped"] });
+  });
+
+  it("takes one run for one, however often it is started", async () => {
+    const runtime = await begin();
+    const options = { threadId: "t", runId: "r" };
+    await Promise.all([1, 2, 3].map(() => runtime.start("trip", { topic: "Oslo" }, options)));
+    await runtime.result("r");
+    expect(await runtime.start("trip", { topic: "Oslo" }, options)).toMatchObject({
+      status: "completed",
+    });
+    expect(world).toEqual(["book Oslo"]);
+    const other = runtime.start("trip", {}, { threadId: "other", runId: "r" });
+    await expect(other).rejects.toThrow(/was accepted before/);
+  });
+
+  it("runs one after the other on a thread", async () => {
+    const runtime = await begin();
+    gates["ship"] = Promise.withResolvers();
+    const first = await runtime.start("trip", { topic: "Oslo" }, { threadId: "t" });
+    const second = await runtime.start("trip", { topic: "Bergen" }, { threadId: "t" });
+    await expect.poll(() => world).toEqual(["book Oslo"]);
+    const refused = runtime.start("trip", {}, { threadId: "t", multitaskStrategy: "reject" });
+    await expect(refused).rejects.toSatisfy((error) => isHoldfastError(error, "RUN_ACTIVE"));
+    gates["ship"].resolve();
+    expect(await runtime.result(first.runId)).toMatchObject({
+      values: { topic: "Oslo", log: ["booked", "shipped"] },
+    });
+    expect(await runtime.result(second.runId)).toMatchObject({
+      values: { topic: "Bergen", log: ["booked", "shipped", "booked", "shipped"] },
+    });
+  });
+
+  it.each(["interrupt", "rollback"] as const)("stops for another run by %s", async (strategy) => {
+    const runtime = await begin();
+    gates["ship"] = Promise.withResolvers();
+    const first = await runtime.start("trip", { topic: "Oslo" }, { threadId: "t" });
+    await expect.poll(() => world).toEqual(["book Oslo"]);
+    await expect.poll(async () => (await runtime.status("t")).currentStep).toBe("ship");
+    const options = { threadId: "t", multitaskStrategy: strategy };
+    const second = await runtime.start("trip", { topic: "Bergen" }, options);
+    expect(await runtime.result(first.runId)).toMatchObject({ status: "cancelled" });
+    gates["ship"].resolve();
+    const { values } = await runtime.result(second.runId);
+    expect(values["log"]).toEqual(
+      strategy === "interrupt" ? ["booked", "booked", "shipped"] : ["booked", "shipped"],
+    );
+    expect(world).toEqual(
+      strategy === "interrupt"
+        ? ["book Oslo", "book Bergen"]
+        : ["book Oslo", "cancel Oslo", "book Bergen"],
+    );
+  });
+
+  it("takes back what a run did that fails, or is cancelled", async () => {
+    const runtime = await begin();
+    trouble["ship"] = new TypeError("no ship");
+    const failed = await runtime.start("trip", { topic: "Oslo" }, { threadId: "t" });
+    expect(await runtime.result(failed.runId)).toMatchObject({
+      status: "failed",
+      error: { name: "TypeError", message: "no ship" },
+      undone: ["runtime-book"],
+      stuck: [],
+    });
+    trouble = {};
+    gates["ship"] = Promise.withResolvers();
+    const slow = await runtime.start("trip", { topic: "Bergen" }, { threadId: "u" });
+    await expect.poll(() => world.at(-1)).toBe("book Bergen");
+    await expect.poll(async () => (await runtime.status("u")).currentStep).toBe("ship");
+    expect(await runtime.cancel(slow.runId)).toMatchObject({ stopping: true });
+    expect(await runtime.result(slow.runId)).toMatchObject({ status: "cancelled" });
+    expect(world).toEqual(["book Oslo", "cancel Oslo", "book Bergen", "cancel Bergen"]);
+  });
+
+  it("lets what failed go on, and one that was undone from the beginning", async () => {
+    const runtime = await begin();
+    trouble["ship"] = new TypeError("no ship");
+    const run = await runtime.start("trip", { topic: "Oslo" }, { threadId: "t" });
+    await runtime.result(run.runId);
+    trouble = {};
+    await runtime.retry(run.runId);
+    expect(await runtime.result(run.runId)).toMatchObject({
+      status: "completed",
+      values: { log: ["booked", "booked", "shipped"] },
+    });
+    await expect(runtime.retry(run.runId)).rejects.toThrow(/nothing to retry/);
+    expect(world).toEqual(["book Oslo", "cancel Oslo", "book Oslo"]);
+  });
+
+  it("waits at a gate for an approval, and for an answer", async () => {
+    const runtime = await begin(["ship"]);
+    const run = await runtime.start("trip", { topic: "asked" }, { threadId: "t" });
+    expect(await runtime.result(run.runId)).toMatchObject({ status: "interrupted" });
+    await runtime.resume("t");
+    await expect.poll(async () => (await runtime.run(run.runId)).status).toBe("interrupted");
+    const [gate] = await runtime.inbox.list();
+    await runtime.approve(gate?.id ?? "", { by: "ada" });
+    await expect.poll(async () => (await runtime.state("t"))["log"]).toEqual(["booked", "shipped"]);
+    await expect.poll(async () => (await runtime.run(run.runId)).status).toBe("interrupted");
+    await runtime.resume("t", "yes");
+    expect(await runtime.result(run.runId)).toMatchObject({
+      status: "completed",
+      values: { log: ["booked", "shipped", "said yes"] },
+    });
+  });
+
+  it("lets a new input take the place of a question", async () => {
+    const runtime = await begin();
+    const first = await runtime.start("trip", { topic: "asked" }, { threadId: "t" });
+    expect((await runtime.result(first.runId)).status).toBe("interrupted");
+    const second = await runtime.start("trip", { topic: "Bergen" }, { threadId: "t" });
+    expect((await runtime.result(second.runId)).status).toBe("completed");
+    expect(await runtime.run(first.runId)).toMatchObject({
+      status: "cancelled",
+      reason: `superseded by run ${second.runId}`,
+    });
+  });
+
+  it("ends a run at its deadline", async () => {
+    const runtime = await begin();
+    gates["ship"] = Promise.withResolvers();
+    const options = { threadId: "t", deadline: 300 };
+    const run = await runtime.start("trip", { topic: "Oslo" }, options);
+    expect(await runtime.result(run.runId)).toMatchObject({
+      status: "failed",
+      error: { name: "DeadlineExceededError" },
+      undone: ["runtime-book"],
+    });
+  });
+
+  it("leaves its runs after their superstep when it is drained, and others go on", async () => {
+    const runtime = await begin();
+    const worker = runtime.worker({ pollInterval: 50 });
+    await worker.start();
+    gates["ship"] = Promise.withResolvers();
+    const run = await runtime.start("trip", { topic: "Oslo" }, { threadId: "t" });
+    await expect.poll(async () => (await runtime.status("t")).currentStep).toBe("ship");
+    const drained = worker.drain();
+    gates["ship"].resolve();
+    await drained;
+    expect(await runtime.run(run.runId)).toMatchObject({ status: "queued" });
+    expect(await runtime.state("t")).toMatchObject({ log: ["booked", "shipped"] });
+    const other = runtime.worker({ pollInterval: 50 });
+    await other.start();
+    expect(await runtime.result(run.runId)).toMatchObject({ status: "completed" });
+    expect(await runtime.run(run.runId)).toMatchObject({ attempt: 2, crashes: 0 });
+    expect(world).toEqual(["book Oslo"]);
+  });
+});
