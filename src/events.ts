@@ -111,12 +111,14 @@ export class Emitter {
     this.onNotice(message);
   }
 
-  /** Hears one event, or with "*" all. @returns stops listening */
+  /**
+   * Hears one event, or with "*" all. Nobody waits for what a listener returns. @returns stops listening
+   */
   on<Name extends EventName>(
     name: Name,
-    listener: (data: HoldfastEvents[Name], event: EmittedEvent<Name>) => void,
+    listener: (data: HoldfastEvents[Name], event: EmittedEvent<Name>) => unknown,
   ): () => void;
-  on(name: "*", listener: (event: EmittedEvent) => void): () => void;
+  on(name: "*", listener: (event: EmittedEvent) => unknown): () => void;
   on(name: EventName | "*", listener: (...heard: never[]) => void): () => void {
     const call = listener as (...heard: unknown[]) => void;
     const own: Listener =

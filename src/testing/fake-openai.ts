@@ -1,7 +1,7 @@
 /**
- * A loopback server that speaks OpenAI's chat completions, so that tests run the real client code
- * without a network: answers whole or streamed, tool calls, structured output, usage, and faults
- * on demand.
+ * A loopback server that speaks OpenAI's chat completions and embeddings, so that tests run the real
+ * client code without a network: answers whole or streamed, tool calls, structured output, usage, and
+ * faults on demand.
  *
  * Answers are computed from the prompt (`answers/`), equal for equal requests. It listens on
  * 127.0.0.1, on a free port, and keeps nothing after `close()`.
@@ -12,7 +12,14 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import { text } from "node:stream/consumers";
 import { setTimeout as delay } from "node:timers/promises";
 import { computeAnswer } from "./answers/answer.ts";
-import { FaultScript, type Fault, type StatusFault } from "./faults.ts";
+import { embeddingBody, isEmbeddingRequest, type EmbeddingRequest } from "./embeddings.ts";
+import {
+  FaultScript,
+  type EmbeddingFault,
+  type Fault,
+  type FaultKind,
+  type StatusFault,
+} from "./faults.ts";
 import {
   completionBody,
   completionChunks,
@@ -38,9 +45,9 @@ export interface FakeOpenAIOptions {
   background?: boolean;
 }
 
-/** One request to /v1/chat/completions, in the order of arrival. */
-export interface RecordedRequest {
-  body: ChatRequest;
+/** One request, in the order of arrival. */
+export interface RecordedRequest<Body = ChatRequest> {
+  body: Body;
   headers: Record<string, string | string[] | undefined>;
   /** `Date.now()` at arrival. */
   at: number;
@@ -56,18 +63,26 @@ export interface FakeOpenAI extends AsyncDisposable {
   readonly url: string;
   /** What to give to a client: the URL with `/v1`. */
   readonly baseURL: string;
+  /** To /v1/chat/completions. */
   readonly requests: readonly RecordedRequest[];
-  /** Scripts a fault for requests to come; the function returned takes it back. */
-  fail(fault: Fault): () => void;
+  /** To /v1/embeddings. */
+  readonly embeddings: readonly RecordedRequest<EmbeddingRequest>[];
+  /**
+   * Scripts a fault for requests to come, for chat completions or with `on: "embeddings"` for those; the
+   * function returned takes it back.
+   */
+  fail(fault: Fault | EmbeddingFault): () => void;
   /** Ends the server and every connection, hanging ones too. May be called twice. */
   close(): Promise<void>;
 }
 
-const MODELS = ["gpt-4o", "gpt-4o-mini", "gpt-4.1"];
+const MODELS = ["gpt-4o", "gpt-4o-mini", "gpt-4.1", "text-embedding-3-small"];
 
 export async function fakeOpenAI(options: FakeOpenAIOptions = {}): Promise<FakeOpenAI> {
   const requests: RecordedRequest[] = [];
+  const embeddings: RecordedRequest<EmbeddingRequest>[] = [];
   const script = new FaultScript<ChatRequest, Fault>();
+  const embeddingScript = new FaultScript<EmbeddingRequest, EmbeddingFault>();
   const closing = new AbortController();
   const server = createServer((request, response) => {
     route(request, response).catch((error: unknown) => {
@@ -80,6 +95,7 @@ export async function fakeOpenAI(options: FakeOpenAIOptions = {}): Promise<FakeO
     const { pathname } = new URL(request.url ?? "/", "http://localhost");
     if (request.method === "POST" && pathname === "/v1/chat/completions")
       return complete(request, response);
+    if (request.method === "POST" && pathname === "/v1/embeddings") return embed(request, response);
     if (request.method === "GET" && pathname === "/v1/models") {
       const data = (options.models ?? MODELS).map((id) => ({
         id,
@@ -98,14 +114,40 @@ export async function fakeOpenAI(options: FakeOpenAIOptions = {}): Promise<FakeO
     if (!isChatRequest(chat))
       return sendJson(response, 400, errorBody(400, "A model and at least one message is needed."));
 
-    const { headers } = request;
-    const record: RecordedRequest = { body: chat, headers, at: Date.now(), outcome: "pending" };
+    const record = recordOf(request, chat);
     const id = `chatcmpl-${requests.push(record)}`;
+    await serve(response, record, script.take(chat), async () => {
+      const said = (await options.answer?.(chat)) ?? computeAnswer(chat);
+      const answer = typeof said === "string" ? { content: said } : said;
+      const envelope = { id, model: chat.model, created: Math.floor(record.at / 1000) };
+      const type = chat.stream ? "text/event-stream" : "application/json";
+      return { id, type, parts: partsOf(envelope, chat, answer) };
+    });
+  }
+
+  async function embed(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const body = await readJson(request);
+    if (response.destroyed) return;
+    if (!isEmbeddingRequest(body))
+      return sendJson(response, 400, errorBody(400, "A model and at least one text is needed."));
+
+    const record = recordOf(request, body);
+    const id = `embd-${embeddings.push(record)}`;
+    await serve(response, record, embeddingScript.take(body), async () => {
+      return { id, type: "application/json", parts: [JSON.stringify(embeddingBody(body))] };
+    });
+  }
+
+  /** Answers, or fails as scripted. */
+  async function serve(
+    response: ServerResponse,
+    record: RecordedRequest<unknown>,
+    fault: FaultKind | undefined,
+    compute: () => Promise<{ id: string; type: string; parts: string[] }>,
+  ): Promise<void> {
     response.once("close", () => {
       if (record.outcome === "pending") record.outcome = "aborted";
     });
-
-    const fault = script.take(chat);
     if (fault && "status" in fault) {
       record.outcome = "failed";
       return sendFault(response, fault);
@@ -114,14 +156,10 @@ export async function fakeOpenAI(options: FakeOpenAIOptions = {}): Promise<FakeO
 
     const wait = (options.latency ?? 0) + (fault && "delay" in fault ? fault.delay : 0);
     if (wait > 0) await delay(wait, undefined, { signal: closing.signal }).catch(() => {});
-    const said = (await options.answer?.(chat)) ?? computeAnswer(chat);
+    const { id, type, parts } = await compute();
     if (response.destroyed) return;
 
-    const answer = typeof said === "string" ? { content: said } : said;
-    const envelope = { id, model: chat.model, created: Math.floor(record.at / 1000) };
-    const type = chat.stream ? "text/event-stream" : "application/json";
     response.writeHead(200, { "content-type": type, "x-request-id": id });
-    const parts = partsOf(envelope, chat, answer);
     if (!fault || "delay" in fault) {
       record.outcome = "answered";
       for (const part of parts) response.write(part);
@@ -154,10 +192,15 @@ export async function fakeOpenAI(options: FakeOpenAIOptions = {}): Promise<FakeO
     url,
     baseURL: `${url}/v1`,
     requests,
-    fail: (fault) => script.add(fault),
+    embeddings,
+    fail: (fault) => (fault.on === "embeddings" ? embeddingScript.add(fault) : script.add(fault)),
     close,
     [Symbol.asyncDispose]: close,
   };
+}
+
+function recordOf<Body>({ headers }: IncomingMessage, body: Body): RecordedRequest<Body> {
+  return { body, headers, at: Date.now(), outcome: "pending" };
 }
 
 async function readJson(request: IncomingMessage): Promise<unknown> {

@@ -6,6 +6,7 @@
  */
 
 import { InvalidInputError } from "../errors.ts";
+import type { EmbeddingRequest } from "./embeddings.ts";
 import type { ChatRequest } from "./wire.ts";
 
 /** An HTTP error. */
@@ -43,7 +44,11 @@ export interface Scripted<Request> {
   when?: (request: Request) => boolean;
 }
 
-export type Fault = FaultKind & Scripted<ChatRequest>;
+/** What goes wrong with a chat completion. */
+export type Fault = FaultKind & Scripted<ChatRequest> & { on?: "chat" };
+
+/** What goes wrong with embeddings. */
+export type EmbeddingFault = FaultKind & Scripted<EmbeddingRequest> & { on: "embeddings" };
 
 interface Entry<Fault> {
   fault: Fault;

@@ -7,7 +7,16 @@
 
 export { fakeOpenAI } from "./fake-openai.ts";
 export type { FakeOpenAI, FakeOpenAIOptions, RecordedRequest } from "./fake-openai.ts";
-export type { CutFault, DelayFault, Fault, HangFault, Scripted, StatusFault } from "./faults.ts";
+export type {
+  CutFault,
+  DelayFault,
+  EmbeddingFault,
+  Fault,
+  HangFault,
+  Scripted,
+  StatusFault,
+} from "./faults.ts";
+export type { EmbeddingRequest } from "./embeddings.ts";
 export type { ChatAnswer, ChatMessage, ChatRequest, ToolCall } from "./wire.ts";
 export { failTimes } from "./fail-times.ts";
 export { ManualClock } from "./manual-clock.ts";

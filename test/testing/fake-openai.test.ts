@@ -6,7 +6,7 @@ import { promisify } from "node:util";
 import { type AIMessage, HumanMessage, SystemMessage, ToolMessage } from "@langchain/core/messages";
 import { tool } from "@langchain/core/tools";
 import { concat } from "@langchain/core/utils/stream";
-import { ChatOpenAI } from "@langchain/openai";
+import { ChatOpenAI, OpenAIEmbeddings } from "@langchain/openai";
 import { failTimes, fakeOpenAI, type FakeOpenAI, type FakeOpenAIOptions } from "holdfast/testing";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { z } from "zod";
@@ -221,6 +221,72 @@ describe("streaming", () => {
   });
 });
 
+describe("embeddings", () => {
+  async function embeddings(fields: { dimensions?: number; encodingFormat?: "float" } = {}) {
+    const { server } = await serve();
+    const model = new OpenAIEmbeddings({
+      model: "text-embedding-3-small",
+      apiKey: "none",
+      maxRetries: 0,
+      configuration: { baseURL: server.baseURL },
+      ...fields,
+    });
+    return { server, model };
+  }
+  const product = (a: number[], b: number[]) =>
+    a.reduce((sum, value, at) => sum + value * (b[at] ?? 0), 0);
+
+  test("are equal for equal texts, near for texts that share words, and of length 1", async () => {
+    const { server, model } = await embeddings();
+    const texts = ["Otters eat urchins.", "Urchins eat kelp.", "The train is late."];
+    const [otters = [], urchins = [], train = []] = await model.embedDocuments(texts);
+    expect(otters).toHaveLength(1_536);
+    for (const vector of [otters, urchins, train]) {
+      expect(product([...vector], [...vector])).toBeCloseTo(1, 5);
+    }
+    expect([...(await model.embedQuery(texts[0] ?? ""))]).toEqual([...otters]);
+    expect(product([...otters], [...urchins])).toBeGreaterThan(product([...otters], [...train]));
+    expect(server.embeddings.map(({ body, outcome }) => [body.input, outcome])).toEqual([
+      [texts, "answered"],
+      [texts[0], "answered"],
+    ]);
+    expect(server.requests).toEqual([]);
+  });
+
+  test("are the same as numbers as in base64, and as long as asked for", async () => {
+    const { model: numbers } = await embeddings({ dimensions: 64, encodingFormat: "float" });
+    const { model: bytes } = await embeddings({ dimensions: 64 });
+    const asNumbers = await numbers.embedQuery("kelp on a rock");
+    expect(asNumbers).toHaveLength(64);
+    expect([...(await bytes.embedQuery("kelp on a rock"))]).toEqual(asNumbers);
+  });
+
+  test("fail as scripted for them, and chat completions do not", async () => {
+    const { server, model } = await embeddings();
+    server.fail({ on: "embeddings", status: 503, when: ({ input }) => input === "kelp" });
+    expect(await model.embedQuery("rock")).toHaveLength(1_536);
+    await expect(model.embedQuery("kelp")).rejects.toMatchObject({ status: 503 });
+    expect(await model.embedQuery("kelp")).toHaveLength(1_536);
+    server.fail({ on: "embeddings", cut: true });
+    await expect(model.embedQuery("kelp")).rejects.toThrow();
+    expect(server.embeddings.map(({ outcome }) => outcome)).toEqual([
+      ...["answered", "failed", "answered", "cut"],
+    ]);
+    server.fail({ status: 429 });
+    expect(await model.embedQuery("kelp")).toHaveLength(1_536);
+  });
+
+  test("of nothing are refused", async () => {
+    const { server } = await serve();
+    for (const input of [[], "", [1, 2], undefined]) {
+      const body = JSON.stringify({ model: "text-embedding-3-small", input });
+      const response = await fetch(`${server.baseURL}/embeddings`, { method: "POST", body });
+      expect(response.status).toBe(400);
+    }
+    expect(server.embeddings).toEqual([]);
+  });
+});
+
 describe("faults", () => {
   test("429 with Retry-After, then a right answer", async () => {
     const { server, model } = await serve();
@@ -333,7 +399,7 @@ describe("faults", () => {
     const { server } = await serve();
     const bad = await fetch(`${server.baseURL}/chat/completions`, { method: "POST", body: "{" });
     expect(bad.status).toBe(400);
-    expect((await fetch(`${server.baseURL}/embeddings`, { method: "POST" })).status).toBe(404);
+    expect((await fetch(`${server.baseURL}/images`, { method: "POST" })).status).toBe(404);
     expect(server.requests).toHaveLength(0);
   });
 });
