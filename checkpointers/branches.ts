@@ -281,20 +281,13 @@ function unread(): Start {
 /** What a superstep, an input or a fork of a loop took. */
 function byLoop(start: Start, config: RunnableConfig, source: string | undefined): number[] {
   const own = start.own === undefined ? [] : [start.own];
-  if (isExit(config)) {
-    // After a superstep, what it found is among what it stores itself. Before, it has only begun with
-    // the inputs there.
-    const begun = source === "loop" || !start.isRun ? [] : [...start.taskless].map(taskless);
-    return [...own, ...begun];
-  }
-  // Input and resume values of its own replace those that it found.
+  // Input and resume values of its own replace those that it found. After a superstep of an "exit"
+  // invocation, what it found is among what it stores itself.
+  const isStored = !start.isRun || (isExit(config) && source === "loop");
   const inputs =
-    start.ownTaskless === undefined
-      ? start.isRun
-        ? [...start.taskless]
-        : []
-      : [start.ownTaskless];
-  const noted = inputs.map(taskless);
+    start.ownTaskless === undefined ? (isStored ? [] : start.taskless) : [start.ownTaskless];
+  const noted = [...inputs].map(taskless);
+  if (isExit(config)) return [...own, ...noted];
   // New input drops what tasks had done so far.
   if (source === "input") return noted;
   return [...(start.anew ? [] : start.found), ...own, ...noted];
@@ -325,9 +318,9 @@ function hasTaken(
     if (found.size > 0 && seen !== marks.seen) return true;
     return !anew && (found.size === 0 || marks.sends > 0);
   }
-  // As a node that wrote nothing, or to end it all, or just a copy.
-  if (anew) return channels.some((channel) => isNew(channel, newVersions));
-  return seen !== marks.seen || sends !== marks.sends;
+  // As a node that wrote nothing, or to end it all (which alone makes versions), or just a copy.
+  if (channels.some((channel) => isNew(channel, newVersions))) return true;
+  return !anew && (seen !== marks.seen || sends !== marks.sends);
 }
 
 /** Whether it is a channel of the state that has a new version. */
@@ -360,7 +353,7 @@ function isExit(config: RunnableConfig): boolean {
 
 /** At its end such a loop stores what tasks wrote under their ids with the step in front. */
 function isStepOfExit(taskId: string): boolean {
-  return /^0000[\d-]{4}-/.test(taskId);
+  return /^0000[\d-]{4}-/.test(taskId) && taskId !== NULL_TASK_ID;
 }
 
 function stepOf(taskId: string): number {

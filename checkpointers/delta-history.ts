@@ -61,25 +61,32 @@ export async function deltaChannelHistory(
     from = page.length === PAGE ? page.at(-1)?.id : undefined;
   }
 
-  const rows = await dialect.readWrites(
-    thread.id,
-    ns,
-    line.map(({ id }) => id),
-    keys,
+  // Of the writes that a task made in several branches, one of another channel may be the one that counts.
+  const isMixed = ({ consumed }: Ancestor): boolean => (consumed?.length ?? 1) > 1;
+  const idsOf = (ancestors: Ancestor[]): Uint8Array[] => ancestors.map(({ id }) => id);
+  const { mixed = [], pure = [] } = Object.groupBy(line, (one) =>
+    isMixed(one) ? "mixed" : "pure",
   );
+  const rows = [
+    ...(await dialect.readWrites(thread.id, ns, idsOf(pure), keys)),
+    ...(await dialect.readWrites(thread.id, ns, idsOf(mixed))),
+  ];
+  const byCheckpoint = Map.groupBy(rows, ({ checkpoint }) => textOf(checkpoint));
+  const wanted = new Set(keys.map(textOf));
+  const taken = line.map(({ id, consumed }) => {
+    const found = byCheckpoint.get(textOf(id)) ?? [];
+    const visible = visibleWrites(found.filter((write) => tookWrite(consumed, write)));
+    return visible.filter(({ channel }) => wanted.has(textOf(channel)));
+  });
   const reader = new VersionReader(dialect, cells, thread.id, state.payloads, state.versionsById());
   await reader.load([
     ...[...seeds.values()].map(({ version }) => version),
-    ...rows.flatMap(({ base }) => (base === null ? [] : [base])),
+    ...taken.flat().flatMap(({ base }) => (base === null ? [] : [base])),
   ]);
-  const byCheckpoint = Map.groupBy(rows, (row) => Buffer.from(row.checkpoint).toString("latin1"));
   const decoder = new Decoder(types);
   for (let depth = line.length - 1; depth >= 0; depth -= 1) {
-    const { id, consumed } = line[depth] as Ancestor;
-    const taken = (byCheckpoint.get(Buffer.from(id).toString("latin1")) ?? []).filter((write) =>
-      tookWrite(consumed, write),
-    );
-    const loaded = await readWrites(reader, cells, visibleWrites(taken));
+    const { id } = line[depth] as Ancestor;
+    const loaded = await readWrites(reader, cells, taken[depth] ?? []);
     const writes = inOrder(decodeWrites(loaded, decoder), idOf(id) ?? "");
     for (const write of writes) {
       // The writes on the checkpoint that holds the value come after it, and count.
@@ -93,6 +100,11 @@ export async function deltaChannelHistory(
     if (history !== undefined) history.seed = decoder.decode(reader.version(version).tree);
   }
   return result;
+}
+
+/** A key of a map. */
+function textOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString("latin1");
 }
 
 /**

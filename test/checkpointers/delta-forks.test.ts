@@ -136,6 +136,14 @@ const SCRIPTS: Record<string, (graph: Graph) => Promise<unknown>> = {
     await graph.invoke(command({ resume: "no", update: { log: ["u1", "u2"] } }), SYNC);
     await graph.invoke(yes, SYNC);
   },
+  "an answer with an update where nothing is asked, then an update that ends all": async (
+    graph,
+  ) => {
+    await toQuestion(graph);
+    await graph.invoke(yes, SYNC);
+    await graph.invoke(command({ resume: "yes", update: { log: ["kept"] } }), SYNC);
+    await graph.updateState(T, null, END);
+  },
   "two commands from one checkpoint": async (graph) => {
     await toQuestion(graph);
     const question = await at(graph, 0);
@@ -144,6 +152,15 @@ const SCRIPTS: Record<string, (graph: Graph) => Promise<unknown>> = {
       await graph.invoke(command({ update, goto: "end" }), { ...SYNC, ...question });
     }
     await graph.invoke(yes, { ...SYNC, ...question });
+  },
+  "commands of different parts from one checkpoint, then a fork": async (graph) => {
+    await toQuestion(graph);
+    const question = await at(graph, 0);
+    await graph.invoke(command({ update: { log: ["first"] } }), { ...SYNC, ...question });
+    // Its update is its second write.
+    const second = command({ update: { log: ["second"] }, goto: "end" });
+    await graph.invoke(second, { ...SYNC, ...question });
+    await graph.invoke(null, { ...SYNC, ...question });
   },
   "answers and an end that are stored at once": async (graph) => {
     await toQuestion(graph);
@@ -238,6 +255,25 @@ describe.each(PLACES)("delta channels on %s", (_, newPlace) => {
       ["in", "second"],
       ["first", "in", "work"],
     ]);
+  });
+
+  it("keep what a task did beside an answer to a subgraph, where both are stored at once", async () => {
+    const state = delta(1_000) as unknown as typeof plain;
+    const inner = new StateGraph(state)
+      .addNode("ask", () => ({ log: [interrupt("ok?"), interrupt("really?")] as Log }))
+      .addEdge(START, "ask")
+      .compile();
+    const graph = new StateGraph(state)
+      .addNode("inner", inner)
+      .addNode("work", () => ({ log: ["work"] }))
+      .addEdge(START, "inner")
+      .addEdge(START, "work")
+      .compile({ checkpointer: (await newPlace()).open() });
+    await graph.invoke({ log: ["in"] }, SYNC);
+    await graph.updateState(T, null, "__copy__");
+    await graph.invoke(yes, EXIT);
+    await graph.updateState(T, { log: ["update"] }, "inner");
+    expect((await graph.getState(T)).values).toEqual({ log: ["in", "work", "update"] });
   });
 
   it("are empty in a subgraph that a replay begins anew", async () => {
