@@ -41,6 +41,8 @@ export interface HoldfastEvents {
   "limit.waiting": EventOrigin & { name: string; until: number };
   /** Once for each budget, unit and limit: the first call that it did not cover. */
   "budget.exceeded": EventOrigin & { name: string; limit: number; spent: number; unit: string };
+  /** A person let it grow: `limit` is what holds now. */
+  "budget.raised": EventOrigin & { name: string; limit: number; unit: string };
   "usage.recorded": EventOrigin & {
     model: string;
     inputTokens: number;

@@ -36,6 +36,7 @@ export type { Jitter } from "./policy/backoff.ts";
 export type { BreakerPolicy } from "./policy/breaker.ts";
 export type { LimitPolicy } from "./policy/limit.ts";
 export type { BudgetPolicy } from "./policy/budget.ts";
+export type { BudgetQuestion } from "./steps/budget-question.ts";
 export { classify } from "./policy/classify.ts";
 export type {
   Classification,

@@ -10,7 +10,8 @@
  *       every limit: calls that cost no more than they reserved never exceed a budget.
  *   G2  What was spent is the sum of what was settled, and of reservations that were given up for spent.
  *   G3  A reservation is settled once; settling it again, or later than its lease, changes nothing twice.
- *   G4  Every transition may be computed again for the same call (the database was lost in the commit)
+ *   G4  A limit that a person raised is raised for all who share the budget, and never lowered again.
+ *   G5  Every transition may be computed again for the same call (the database was lost in the commit)
  *       and then changes nothing.
  */
 
@@ -36,6 +37,12 @@ export interface BudgetPolicy {
   calls?: number;
   /** Attempts after the first. */
   retries?: number;
+  /**
+   * What becomes of a call that it does not cover: "fail" (default) with a {@link BudgetExceededError},
+   * for which models and nodes may have fallbacks; or "ask" a person first, who may raise it. Asking
+   * needs a node of a graph with a holdfast saver; elsewhere it fails.
+   */
+  onExhausted?: "fail" | "ask";
 }
 
 /** Units without a limit are undefined. */
@@ -49,7 +56,19 @@ export interface BudgetState {
   spent: Amounts;
   reserved: Record<string, { amounts: Amounts; expiresAt: number }>;
   /** The limit at which each unit was first found to be exceeded, and by which call. */
-  exceeded?: Partial<Record<BudgetUnit, { limit: number; by: string }>>;
+  exceeded?: Partial<Record<BudgetUnit, Exceeded>>;
+  /** What people raised limits to. */
+  raisedTo?: Amounts;
+}
+
+export interface Exceeded {
+  limit: number;
+  by: string;
+  /** As it was then, reservations included. */
+  spent: number;
+  needed: number;
+  /** What was asked for: `openai:gpt-4o`. */
+  what?: string;
 }
 
 export type Reservation =
@@ -67,8 +86,9 @@ export type Reservation =
 
 /** @throws {InvalidInputError} an option is unknown or out of its bounds, or nothing is limited */
 export function resolveBudget(where: string, policy: BudgetPolicy): BudgetLimits {
-  checkKeys(where, policy, ["name", "per", ...BUDGET_UNITS]);
-  const { per, usd, tokens, calls, retries } = policy;
+  checkKeys(where, policy, ["name", "per", "onExhausted", ...BUDGET_UNITS]);
+  const { per, usd, tokens, calls, retries, onExhausted } = policy;
+  if (onExhausted !== undefined) checkWord(`${where}.onExhausted`, onExhausted, ["fail", "ask"]);
   if (typeof per === "object") {
     checkKeys(`${where}.per`, per, ["key"]);
     if (typeof per.key !== "string" || per.key === "") {
@@ -92,9 +112,11 @@ export function reserve(
   id: string,
   needed: Amounts,
   now: number,
-  limits: BudgetLimits,
+  own: BudgetLimits,
+  what?: string,
 ): { state?: BudgetState; reservation: Reservation } {
   const state = fold(before, now);
+  const limits = raised(own, state.raisedTo);
   if (Object.hasOwn(state.reserved, id)) return { reservation: { granted: true } };
   const committed = committedOf(state);
   const short = BUDGET_UNITS.find((unit) => isShort(unit, limits[unit], committed, needed));
@@ -105,7 +127,7 @@ export function reserve(
   }
   const limit = limits[short] ?? 0;
   const known = state.exceeded?.[short];
-  const refusal: Reservation = {
+  const refusal: Extract<Reservation, { granted: false }> = {
     granted: false,
     unit: short,
     limit,
@@ -114,7 +136,15 @@ export function reserve(
     first: known?.limit !== limit || known.by === id,
   };
   if (known?.limit === limit) return { reservation: refusal };
-  const exceeded = { ...state.exceeded, [short]: { limit, by: id } };
+  const { spent, needed: asked } = refusal;
+  const found: Exceeded = {
+    limit,
+    by: id,
+    spent,
+    needed: asked,
+    ...(what !== undefined && { what }),
+  };
+  const exceeded = { ...state.exceeded, [short]: found };
   return { state: { ...state, exceeded }, reservation: refusal };
 }
 
@@ -129,6 +159,32 @@ export function settle(
   if (!Object.hasOwn(state.reserved, id)) return undefined;
   const { [id]: _, ...reserved } = state.reserved;
   return { ...state, spent: add(state.spent, used), reserved };
+}
+
+/** By a person. No state where the limit is as high already. */
+export function raise(
+  before: BudgetState | undefined,
+  unit: BudgetUnit,
+  limit: number,
+): BudgetState | undefined {
+  const state = before ?? { spent: {}, reserved: {} };
+  if ((state.raisedTo?.[unit] ?? -1) >= limit) return undefined;
+  return { ...state, raisedTo: { ...state.raisedTo, [unit]: exact(limit) } };
+}
+
+/** Enough for a call that was refused, and as much again as there was to begin with. */
+export function proposedLimit({ limit, spent, needed }: Exceeded, own: number): number {
+  return exact(Math.max(limit + (own === 0 ? 1 : own), spent + needed));
+}
+
+/** G4. */
+function raised(limits: BudgetLimits, raisedTo: Amounts | undefined): BudgetLimits {
+  if (raisedTo === undefined) return limits;
+  const entries = BUDGET_UNITS.map((unit) => {
+    const own = limits[unit];
+    return [unit, own === undefined ? undefined : Math.max(own, raisedTo[unit] ?? own)];
+  });
+  return Object.fromEntries(entries) as BudgetLimits;
 }
 
 /** A look from outside. What dead processes reserved counts as spent. */

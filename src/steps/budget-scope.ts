@@ -10,11 +10,14 @@ import {
   BUDGET_UNITS,
   type Amounts,
   type BudgetLimits,
+  type BudgetPolicy,
   type BudgetUnit,
 } from "../policy/budget.ts";
 import type { StepStore } from "../step-store.ts";
+import { askForMore } from "./budget-question.ts";
 import {
-  reserveBudget,
+  raiseBudget,
+  tryReserve,
   type BudgetAccount,
   type BudgetReservation,
   type ReserveOptions,
@@ -23,11 +26,20 @@ import {
 export interface BudgetScope {
   account: BudgetAccount;
   limits: BudgetLimits;
+  /** What becomes of a call that it does not cover; default "fail". */
+  onExhausted?: BudgetPolicy["onExhausted"];
   /** What of a call it pays for; default all. */
   counts?: readonly BudgetUnit[] | undefined;
 }
 
 const scopes = new AsyncLocalStorage<readonly BudgetScope[]>();
+
+export function scopeOf(
+  { policy, limits }: { policy: BudgetPolicy; limits: BudgetLimits },
+  account: BudgetAccount,
+): BudgetScope {
+  return { account, limits, onExhausted: policy.onExhausted };
+}
 
 /** Code under a budget, besides those that hold already. */
 export function withBudget<T>(scope: BudgetScope, work: () => T): T {
@@ -49,7 +61,8 @@ export function budgetsHere(own?: BudgetScope): readonly BudgetScope[] {
 /**
  * Keeps what a call may cost, in every account or in none.
  *
- * @throws {BudgetExceededError} one of the budgets does not cover it
+ * @throws {BudgetExceededError} one of the budgets does not cover it, and nobody raises it
+ * @throws {GraphInterrupt} a person is asked whether to raise it
  */
 export async function reserveAll(
   steps: Pick<StepStore, "states">,
@@ -64,9 +77,8 @@ export async function reserveAll(
   };
   try {
     for (const scope of budgets) {
-      const { account, limits } = scope;
       const needed = countedBy(scope, options.needed);
-      const reservation = await reserveBudget(steps, account, limits, { ...options, needed });
+      const reservation = await reserveOrAsk(steps, scope, { ...options, needed });
       made.push({ scope, reservation });
     }
   } catch (error) {
@@ -74,6 +86,22 @@ export async function reserveAll(
     throw error;
   }
   return { settle };
+}
+
+async function reserveOrAsk(
+  steps: Pick<StepStore, "states">,
+  scope: BudgetScope,
+  options: ReserveOptions,
+): Promise<BudgetReservation> {
+  const { account, limits, onExhausted } = scope;
+  for (;;) {
+    const reserved = await tryReserve(steps, account, limits, options);
+    if (!("error" in reserved)) return reserved;
+    if (onExhausted !== "ask") throw reserved.error;
+    const { unit } = reserved;
+    const limit = await askForMore(account, limits[unit] ?? 0, reserved, options.origin);
+    await raiseBudget(steps, account, unit, limit, options.origin);
+  }
 }
 
 function countedBy({ counts = BUDGET_UNITS }: BudgetScope, amounts: Amounts): Amounts {
@@ -88,5 +116,11 @@ function stricter(one: BudgetScope, other: BudgetScope): BudgetScope {
     return [unit, both.length === 0 ? undefined : Math.min(...both)];
   });
   const counts = one.counts && other.counts && [...new Set([...one.counts, ...other.counts])];
-  return { account: one.account, limits: Object.fromEntries(limits) as BudgetLimits, counts };
+  const asks = [one, other].some(({ onExhausted }) => onExhausted === "ask");
+  return {
+    account: one.account,
+    limits: Object.fromEntries(limits) as BudgetLimits,
+    onExhausted: asks ? "ask" : "fail",
+    counts,
+  };
 }

@@ -5,6 +5,7 @@ import { events, type EventOrigin } from "../events.ts";
 import { randomTag } from "../ids.ts";
 import {
   committedOf,
+  raise,
   reserve,
   settle,
   standing,
@@ -12,7 +13,8 @@ import {
   type BudgetLimits,
   type BudgetPolicy,
   type BudgetState,
-  type Reservation,
+  type BudgetUnit,
+  type Exceeded,
 } from "../policy/budget.ts";
 import type { StateKey, StepStore } from "../step-store.ts";
 
@@ -36,6 +38,8 @@ export interface ReserveOptions {
   needed: Amounts;
   /** Attempts made of the call before. */
   attempts: number;
+  /** What is called, for people who are asked for more. */
+  what?: string | undefined;
   /** For the event. */
   origin?: EventOrigin | undefined;
 }
@@ -72,6 +76,14 @@ export function accountOf(policy: BudgetPolicy, place: BudgetPlace): BudgetAccou
   };
 }
 
+/** Why a call may not be made. */
+export interface BudgetRefusal {
+  error: BudgetExceededError;
+  unit: BudgetUnit;
+  /** The same for all who are refused at this limit. */
+  exceeded: Exceeded;
+}
+
 /**
  * Keeps what a call may cost.
  *
@@ -79,23 +91,42 @@ export function accountOf(policy: BudgetPolicy, place: BudgetPlace): BudgetAccou
  */
 export async function reserveBudget(
   steps: Steps,
+  account: BudgetAccount,
+  limits: BudgetLimits,
+  options: ReserveOptions,
+): Promise<BudgetReservation> {
+  const reserved = await tryReserve(steps, account, limits, options);
+  if ("error" in reserved) throw reserved.error;
+  return reserved;
+}
+
+/** The same, for those who may do something about it. */
+export async function tryReserve(
+  steps: Steps,
   { key, label }: BudgetAccount,
   limits: BudgetLimits,
-  { needed, attempts, origin }: ReserveOptions,
-): Promise<BudgetReservation> {
+  { needed, attempts, what, origin }: ReserveOptions,
+): Promise<BudgetReservation | BudgetRefusal> {
   const id = randomTag();
-  const reservation = await steps.states.decide<BudgetState, Reservation>(
-    "budgets",
-    key,
-    (state, now) => {
-      const { state: next, reservation } = reserve(state, id, needed, now, limits);
-      return { ...(next !== undefined && { state: next }), result: reservation };
-    },
-  );
+  const { reservation, state: found } = await steps.states.decide<
+    BudgetState,
+    ReturnType<typeof reserve>
+  >("budgets", key, (state, now) => {
+    const { state: next, reservation } = reserve(state, id, needed, now, limits, what);
+    const known = next ?? state;
+    return {
+      ...(next !== undefined && { state: next }),
+      result: { reservation, ...(known !== undefined && { state: known }) },
+    };
+  });
   if (!reservation.granted) {
     const { unit, limit, spent, needed, first } = reservation;
     if (first) events.emit("budget.exceeded", { ...origin, name: label, limit, spent, unit });
-    throw new BudgetExceededError({ budget: label, unit, limit, spent, needed, attempts });
+    return {
+      error: new BudgetExceededError({ budget: label, unit, limit, spent, needed, attempts }),
+      unit,
+      exceeded: found?.exceeded?.[unit] ?? { limit, by: id, spent, needed },
+    };
   }
   let settled: Promise<void> | undefined;
   return {
@@ -105,6 +136,21 @@ export async function reserveBudget(
         return { ...(next !== undefined && { state: next }), result: undefined };
       })),
   };
+}
+
+/** For all who share it; without effect where it is as high already. */
+export async function raiseBudget(
+  steps: Steps,
+  { key, label }: BudgetAccount,
+  unit: BudgetUnit,
+  limit: number,
+  origin?: EventOrigin,
+): Promise<void> {
+  const isRaised = await steps.states.decide<BudgetState, boolean>("budgets", key, (state) => {
+    const next = raise(state, unit, limit);
+    return { ...(next !== undefined && { state: next }), result: next !== undefined };
+  });
+  if (isRaised) events.emit("budget.raised", { ...origin, name: label, limit, unit });
 }
 
 /** What is spent and reserved of an account, and how much of that is reserved. */
@@ -130,6 +176,8 @@ export interface BudgetInfo {
   reserved: Amounts;
   /** The limits that calls were refused at. */
   exceeded: Amounts;
+  /** What people raised limits to. */
+  raisedTo: Amounts;
   updatedAt: number;
 }
 
@@ -140,7 +188,7 @@ export async function listBudgets(
 ): Promise<BudgetInfo[]> {
   const [found, now] = await Promise.all([steps.states.list("budgets", options), steps.now()]);
   return found.map(({ name, threadId, state, updatedAt }) => {
-    const { exceeded = {} } = state as BudgetState;
+    const { exceeded = {}, raisedTo = {} } = state as BudgetState;
     return {
       ...partsOf(name),
       ...(threadId !== undefined && { threadId }),
@@ -148,6 +196,7 @@ export async function listBudgets(
       exceeded: Object.fromEntries(
         Object.entries(exceeded).map(([unit, { limit }]) => [unit, limit]),
       ),
+      raisedTo,
       updatedAt,
     };
   });

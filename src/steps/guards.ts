@@ -30,6 +30,8 @@ export interface Guards {
   budget?:
     | {
         scopes: readonly BudgetScope[];
+        /** What is called, for people who are asked for more. */
+        what: string;
         /** What the call may cost at most. */
         needed: Amounts;
         /** What it did cost; given the error where it failed. */
@@ -67,6 +69,7 @@ export interface GuardOptions {
  * @throws {BreakerOpenError} the breaker is open, and is not waited for, or not for so long
  * @throws {LimitExceededError} the limit has no room before `giveUpAt`
  * @throws {BudgetExceededError} the budget does not cover the call
+ * @throws {GraphInterrupt} a person is asked for more
  * @throws what `wait` throws: the signal's reason, or the interrupt that parks
  */
 export async function guarded<T>(
@@ -153,7 +156,8 @@ async function reserved(
   { attempts, origin }: GuardOptions,
 ): Promise<BudgetReservation | undefined> {
   if (budget === undefined) return undefined;
-  return reserveAll(steps, budget.scopes, { needed: budget.needed, attempts, origin });
+  const { scopes, needed, what } = budget;
+  return reserveAll(steps, scopes, { needed, what, attempts, origin });
 }
 
 /** Q4. */

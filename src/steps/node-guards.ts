@@ -7,7 +7,7 @@ import { originOf } from "../context.ts";
 import { classifyWith } from "../policy/classify.ts";
 import { workTill } from "../policy/deadline.ts";
 import type { RunAddress } from "../step-store.ts";
-import { budgetsHere, withBudget, type BudgetScope } from "./budget-scope.ts";
+import { budgetsHere, scopeOf, withBudget, type BudgetScope } from "./budget-scope.ts";
 import { accountOf } from "./budgets.ts";
 import type { Execution } from "./execution.ts";
 import type { NodeGuards } from "./guard-policy.ts";
@@ -31,7 +31,12 @@ export async function underGuards<T>(
   const guards: Guards = {
     breaker: breaker && { name: breaker.name ?? step, policy: breaker.policy },
     limit: limit && { name: limit.name ?? step, policy: limit.policy },
-    budget: scope && { scopes: budgetsHere(scope), needed: retries, used: () => retries },
+    budget: scope && {
+      scopes: budgetsHere(scope),
+      what: `node ${step}`,
+      needed: retries,
+      used: () => retries,
+    },
   };
   return guarded(
     steps,
@@ -68,5 +73,5 @@ async function budgetScope(
   const { threadId } = node.task;
   const run = known ?? (await steps.runs.of(threadId, node.rootCheckpointId));
   const place = { threadId, runId: run.runId, node: stepName(node) };
-  return { account: accountOf(budget.policy, place), limits: budget.limits };
+  return scopeOf(budget, accountOf(budget.policy, place));
 }

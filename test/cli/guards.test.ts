@@ -5,7 +5,7 @@ import { resolveBreaker } from "../../src/policy/breaker.ts";
 import { resolveBudget } from "../../src/policy/budget.ts";
 import { resolveLimit } from "../../src/policy/limit.ts";
 import { enterBreaker } from "../../src/steps/breakers.ts";
-import { accountOf, reserveBudget } from "../../src/steps/budgets.ts";
+import { accountOf, raiseBudget, reserveBudget } from "../../src/steps/budgets.ts";
 import { acquirePermit } from "../../src/steps/limits.ts";
 import type { StepStore } from "../../src/step-store.ts";
 import { createDatabase } from "../support/databases.ts";
@@ -93,14 +93,16 @@ describe.each([
       await (await spend(50)).settle({ tokens: 42 });
       await spend(30);
       await expect(spend(40)).rejects.toMatchObject({ code: "BUDGET_EXCEEDED" });
+      await raiseBudget(steps, account, "tokens", 200);
     });
     const [budget] = await json<unknown[]>("budgets", "ls");
     expect(budget).toMatchObject({
       ...{ name: "tokens", per: "key", key: "acme" },
       ...{ spent: { tokens: 42 }, reserved: { tokens: 30 }, exceeded: { tokens: 100 } },
+      raisedTo: { tokens: 200 },
     });
     expect((await call("budgets", "ls")).out).toMatch(
-      /tokens +key acme +42 tokens +30 tokens +100 tokens/,
+      /tokens +key acme +42 tokens +30 tokens +100 tokens +200 tokens/,
     );
   });
 

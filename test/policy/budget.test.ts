@@ -7,6 +7,8 @@ import { BudgetExceededError } from "../../src/errors.ts";
 import {
   BUDGET_UNITS,
   committedOf,
+  proposedLimit,
+  raise,
   reserve,
   resolveBudget,
   RESERVATION_LEASE,
@@ -14,6 +16,7 @@ import {
   type Amounts,
   type BudgetPolicy,
   type BudgetState,
+  type BudgetUnit,
   type Reservation,
   standing,
 } from "../../src/policy/budget.ts";
@@ -37,6 +40,17 @@ class Kept {
     const again = reserve(this.state, id, needed, this.now, this.limits);
     deepEqual(again, { reservation: first.reservation });
     return first.reservation;
+  }
+
+  raise(unit: BudgetUnit, limit: number): void {
+    const next = raise(this.state, unit, limit);
+    if (next !== undefined) this.state = JSON.parse(JSON.stringify(next)) as BudgetState;
+    equal(raise(this.state, unit, limit), undefined);
+  }
+
+  /** The limit that holds. */
+  limit(unit: BudgetUnit): number {
+    return Math.max(this.limits[unit] ?? Infinity, this.state?.raisedTo?.[unit] ?? 0);
   }
 
   settle(id: string, used: Amounts): void {
@@ -108,7 +122,23 @@ describe("a budget", () => {
     expect(budget.state).toMatchObject({ spent: {}, reserved: {} });
   });
 
-  it("G1 to G3: is never oversold, and adds up", () => {
+  it("G4: covers more once it was raised, also for those whose own limit is lower", () => {
+    const budget = new Kept({ calls: 1 });
+    budget.reserve("a", { calls: 1 });
+    expect(budget.reserve("b", { calls: 1 })).toMatchObject({ granted: false, limit: 1 });
+    const exceeded = budget.state?.exceeded?.calls;
+    expect(exceeded).toEqual({ limit: 1, by: "b", spent: 1, needed: 1 });
+    // As told to whoever is asked: the same, though others are refused meanwhile.
+    budget.reserve("c", { calls: 5 });
+    expect(budget.state?.exceeded?.calls).toEqual(exceeded);
+    expect(exceeded && proposedLimit(exceeded, 1)).toBe(2);
+    budget.raise("calls", 2);
+    budget.raise("calls", 1);
+    expect(budget.reserve("d", { calls: 1 })).toEqual({ granted: true });
+    expect(budget.reserve("e", { calls: 1 })).toMatchObject({ granted: false, limit: 2, spent: 2 });
+  });
+
+  it("G1 to G4: is never oversold, and adds up", () => {
     const amounts = fc.record(
       {
         usd: fc.integer({ min: 0, max: 400_000_000 }).map((billionths) => billionths / 1e9),
@@ -119,7 +149,7 @@ describe("a budget", () => {
     );
     const actions = fc.array(
       fc.record({
-        what: fc.constantFrom("reserve", "reserve", "settle", "settle again", "late"),
+        what: fc.constantFrom("reserve", "reserve", "settle", "settle again", "late", "raise"),
         pick: fc.nat(),
         amounts,
         share: fc.double({ min: 0, max: 1, noNaN: true }),
@@ -142,6 +172,8 @@ describe("a budget", () => {
               for (const unit of BUDGET_UNITS) spent[unit] += dead.needed[unit] ?? 0;
               settled.push(dead.id);
             }
+          } else if (what === "raise") {
+            budget.raise(pick % 2 === 0 ? "usd" : "calls", 1 + (pick % 20));
           } else if (what === "settle again") {
             const id = settled[pick % Math.max(1, settled.length)];
             if (id !== undefined) budget.settle(id, needed);
@@ -159,7 +191,7 @@ describe("a budget", () => {
           }
           const committed = committedOf(budget.state ?? { spent: {}, reserved: {} });
           for (const unit of BUDGET_UNITS) {
-            expect(committed[unit] ?? 0).toBeLessThanOrEqual(budget.limits[unit] ?? Infinity);
+            expect(committed[unit] ?? 0).toBeLessThanOrEqual(budget.limit(unit));
           }
         });
         // What died counts as spent, whether or not a reservation has written that down since.
@@ -179,6 +211,7 @@ describe("a budget", () => {
     [{ usd: NaN }, /budget\.usd .* not NaN/],
     [{ usd: 1, per: "week" as never }, /budget\.per must be one of "run", "thread", "node"/],
     [{ usd: 1, per: { key: "" } }, /budget\.per\.key must be a text, not ""/],
+    [{ usd: 1, onExhausted: "park" as never }, /onExhausted must be one of "fail", "ask"/],
     [{ eur: 1 } as BudgetPolicy, /budget has no option "eur"/],
   ])("refuses %o", (policy, message) => {
     expect(() => resolveBudget("budget", policy)).toThrow(message);

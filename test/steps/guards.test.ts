@@ -373,6 +373,7 @@ describe.each(SAVERS)("guards in %s", (_, open) => {
     const account = accountOf(policy, { threadId: "t", runId: "r" });
     const budget = {
       scopes: [{ account, limits: resolveBudget("budget", policy) }],
+      what: "a call",
       needed: { calls: 1, tokens: 50 },
       used: (outcome: object) => ({ calls: 1, tokens: "error" in outcome ? 7 : 11 }),
     };

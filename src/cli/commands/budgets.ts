@@ -15,6 +15,7 @@ const COLUMNS: Column<BudgetInfo>[] = [
   { title: "SPENT", value: ({ spent }) => amountsText(spent) },
   { title: "RESERVED", value: ({ reserved }) => amountsText(reserved) },
   { title: "REFUSED AT", value: ({ exceeded }) => amountsText(exceeded) },
+  { title: "RAISED TO", value: ({ raisedTo }) => amountsText(raisedTo) },
   { title: "UPDATED", value: ({ updatedAt }) => instant(updatedAt) },
 ];
 

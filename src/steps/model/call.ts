@@ -18,7 +18,7 @@ import type { ChatGenerationChunk, ChatResult } from "@langchain/core/outputs";
 import { BreakerOpenError, isHoldfastError, markExhausted } from "../../errors.ts";
 import { events } from "../../events.ts";
 import { digestOf, random, randomTag } from "../../ids.ts";
-import { classifyWith, isFailure } from "../../policy/classify.ts";
+import { classifyWith, isBubbleUp, isFailure } from "../../policy/classify.ts";
 import { nextStep, type Series } from "../../policy/next-step.ts";
 import { openBreaker } from "../breakers.ts";
 import { guarded, type GuardOptions } from "../guards.ts";
@@ -58,7 +58,11 @@ export async function answer(call: ModelCall): Promise<Answer> {
   return recording.execution.track(async () => {
     const found = await recording.find();
     if (found !== undefined) return { result: found, chunks: undefined };
-    const given = await ask(call, recording.idempotencyKey);
+    const given = await ask(call, recording.idempotencyKey).catch(async (error: unknown) => {
+      // A park, or a question: what else the node calls ends first, and is on record.
+      if (isBubbleUp(error)) await recording.execution.othersSettled();
+      throw error;
+    });
     await site.steps.usage.settled();
     await recording.keep(given.result, site.place.runId);
     return given;
@@ -192,6 +196,7 @@ async function attemptUnderGuards(asking: Asking, target: Target, number: number
       },
       budget: {
         scopes: site.budgets,
+        what: target.name,
         needed: { ...attempt.needed, ...(number > 1 && { retries: 1 }) },
         used: () => ({ ...attempt.used(), ...(number > 1 && { retries: 1 }) }),
       },

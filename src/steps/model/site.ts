@@ -6,7 +6,7 @@ import { currentAttempt, currentNode, originOf, type NodeContext } from "../../c
 import type { EventOrigin } from "../../events.ts";
 import { randomTag } from "../../ids.ts";
 import type { StepStore } from "../../step-store.ts";
-import { budgetsHere, type BudgetScope } from "../budget-scope.ts";
+import { budgetsHere, scopeOf, type BudgetScope } from "../budget-scope.ts";
 import { accountOf } from "../budgets.ts";
 import type { NodeGuards } from "../guard-policy.ts";
 import type { Wait } from "../limits.ts";
@@ -65,7 +65,7 @@ export async function siteHere(
   const run =
     node.saver === undefined ? undefined : await steps.runs.of(threadId, node.rootCheckpointId);
   const place = { threadId, runId: run?.runId, node: stepName(node) };
-  const own = budget && { account: accountOf(budget.policy, place), limits: budget.limits };
+  const own = budget && scopeOf(budget, accountOf(budget.policy, place));
   const parking = attempt ?? parkingOf(node);
   const parkAfter = parking.parks ? parking.parkAfter : undefined;
   return {
@@ -109,8 +109,8 @@ function plainBudget(
   owner: object,
   { policy, limits }: NonNullable<NodeGuards["budget"]>,
 ): BudgetScope {
-  if (typeof policy.per === "object") return { account: accountOf(policy, {}), limits };
+  if (typeof policy.per === "object") return scopeOf({ policy, limits }, accountOf(policy, {}));
   const name = budgetNames.get(owner) ?? randomTag();
   budgetNames.set(owner, name);
-  return { account: { key: { name }, label: policy.name ?? "budget" }, limits };
+  return scopeOf({ policy, limits }, { key: { name }, label: policy.name ?? "budget" });
 }

@@ -162,7 +162,7 @@ class Tries {
         {
           breaker: breaker && { name: breaker.name ?? name, policy: breaker.policy },
           limit: limit && { name: limit.name ?? name, policy: limit.policy },
-          budget: { scopes: site.budgets, needed: cost, used: () => cost },
+          budget: { scopes: site.budgets, what: `tool ${name}`, needed: cost, used: () => cost },
         },
         {
           wait: site.wait,
