@@ -1,43 +1,85 @@
-/** A provider that limits, and one whose context overflows, met by a durable model. */
+/** A provider that limits, and one whose context overflows, met by a durable model in a graph. */
 
-import { durable, durableModel } from "holdfast";
+import { BudgetExceededError, durable, durableModel, events, type ModelPolicy } from "holdfast";
 import { fakeOpenAI } from "holdfast/testing";
 import { Annotation, Command, END, START, StateGraph } from "@langchain/langgraph";
 import { ChatOpenAI } from "@langchain/openai";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { PLACES } from "../support/places.ts";
+import { rejection } from "../policy/server.ts";
+import { PLACES, type Place } from "../support/places.ts";
 import { syncRun } from "../support/small-graphs.ts";
 
 async function provider() {
   const api = await fakeOpenAI();
   onTestFinished(() => api.close());
   const configuration = { baseURL: api.baseURL };
-  const model = new ChatOpenAI({ model: "gpt-4o-mini", apiKey: "test", configuration });
-  const waits = (): number[] =>
+  const model = new ChatOpenAI({ model: "gpt-4o", apiKey: "test", maxTokens: 50, configuration });
+  /** Between one request and the next, as the server saw them. */
+  const gaps = (): number[] =>
     api.requests.slice(1).map(({ at }, i) => at - (api.requests[i]?.at ?? 0));
-  return { api, model, waits };
+  return { api, model, gaps };
 }
 
-describe("429, 429, 200, in real time", () => {
-  const retry = { byKind: { "rate-limit": { initialInterval: 1_000 } } };
+const Answered = Annotation.Root({ answer: Annotation<string>() });
+
+/** A graph whose one node asks a model, and how long that is told to wait between attempts. */
+function asking(place: Place, model: ChatOpenAI, policy: ModelPolicy) {
+  const waits: number[] = [];
+  const stop = events.on("attempt.failed", ({ nextAttemptAt }) => {
+    if (nextAttemptAt !== undefined) waits.push(nextAttemptAt - Date.now());
+  });
+  onTestFinished(stop);
+  const used = durableModel(model, policy);
+  const graph = new StateGraph(Answered)
+    .addNode("ask", async () => ({ answer: (await used.invoke("Hello")).text }))
+    .addEdge(START, "ask")
+    .addEdge("ask", END)
+    .compile({ checkpointer: place.open() });
+  return { waits, run: () => graph.invoke({}, syncRun("t")) };
+}
+
+describe.each(PLACES)("429, 429, 200, in real time, on %s", (_, newPlace) => {
+  // Its own curve for rate limits begins at five seconds.
+  const retry = { initialInterval: 1_000 };
 
   test("waits about one second, then about two", async () => {
-    const { api, model, waits } = await provider();
+    const { api, model, gaps } = await provider();
     api.fail({ status: 429, times: 2 });
-    expect((await durableModel(model, { retry }).invoke("Hello")).text).not.toBe("");
-    const [first = 0, second = 0] = waits();
-    expect(first).toBeGreaterThanOrEqual(700);
-    expect(first).toBeLessThan(1_400);
-    expect(second).toBeGreaterThanOrEqual(1_400);
-    expect(second).toBeLessThan(2_700);
+    const { run, waits } = asking(await newPlace(), model, { retry });
+    expect((await run()).answer).not.toBe("");
+    expect(api.requests.map(({ outcome }) => outcome)).toEqual(["failed", "failed", "answered"]);
+    // No wait is longer than it was to be, and none ends early.
+    const [first = 0, second = 0] = waits;
+    expect(first).toBeLessThanOrEqual(1_300);
+    expect(second).toBeLessThanOrEqual(2_600);
+    const [firstGap = 0, secondGap = 0] = gaps();
+    expect(firstGap).toBeGreaterThanOrEqual(Math.max(700, first));
+    expect(secondGap).toBeGreaterThanOrEqual(Math.max(1_400, second));
+    expect(firstGap + secondGap).toBeGreaterThanOrEqual(2_100);
+    expect(firstGap + secondGap).toBeLessThanOrEqual(4_500);
+  });
+
+  test("stops at its budget, and says what was spent, the limit and the attempts", async () => {
+    const { api, model } = await provider();
+    const usage = { prompt_tokens: 100, completion_tokens: 50, total_tokens: 150 };
+    const error = { code: "rate_limit_exceeded", message: "Rate limit reached.", usage };
+    api.fail({ status: 429, times: 2, body: { error } });
+    const { run } = asking(await newPlace(), model, { retry, budget: { usd: 0.001 } });
+    const failure = await rejection(run());
+    expect(failure).toBeInstanceOf(BudgetExceededError);
+    // What the first attempt is said to have used, at $2.50 and $10 for a million tokens.
+    expect(failure).toMatchObject({ unit: "usd", spent: 0.00075, limit: 0.001, attempts: 1 });
+    expect((failure as Error).message).toMatch(/0\.00075 of 0\.001 usd spent.* after 1 attempt\./);
+    expect(api.requests).toHaveLength(1);
   });
 
   test("waits as told", async () => {
-    const { api, model, waits } = await provider();
+    const { api, model, gaps } = await provider();
     api.fail({ status: 429, times: 2, headers: { "retry-after": "2" } });
-    await durableModel(model, { retry }).invoke("Hello");
-    expect(waits()).toHaveLength(2);
-    for (const wait of waits()) expect(wait).toBeGreaterThanOrEqual(1_990);
+    const { run } = asking(await newPlace(), model, { retry });
+    expect((await run()).answer).not.toBe("");
+    expect(gaps()).toHaveLength(2);
+    for (const gap of gaps()) expect(gap).toBeGreaterThanOrEqual(2_000);
   });
 });
 
