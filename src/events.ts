@@ -73,6 +73,15 @@ export interface HoldfastEvents {
   "approval.expired": EventOrigin & { approvalId: string };
   /** A worker took it. */
   "run.started": EventOrigin & { graph: string; attempt: number };
+  /** Its worker has left it, and stored how it goes on: it is over, waits, or is for others to take. */
+  "run.left": EventOrigin & {
+    graph: string;
+    attempt: number;
+    status: string;
+    /** When a worker looks at it again. */
+    startAt?: number | undefined;
+    reason?: string | undefined;
+  };
   /** Its worker could not end it; another one goes on, once the lease has expired. */
   "run.abandoned": EventOrigin & { error: unknown };
   /** A worker could not ask the database for work; it tries again. */

@@ -135,5 +135,7 @@ export interface RunQuery {
   threadId?: string;
   /** Accepted at that instant or later. */
   since?: number;
+  /** What the run's id begins with. */
+  prefix?: string;
   limit?: number;
 }

@@ -13,6 +13,8 @@
  *       one that waits for a person does not, and a new input takes its place.
  *   T3  Who has lost the lease changes nothing any more.
  *   T4  A run that is to be stopped is never parked or left waiting: a worker takes it, to end it.
+ *   T5  No answer is missed: one that comes while the run is at work, and perhaps on its way to wait for
+ *       it, leaves `startAt` on its row, and the run is then not left waiting, but looked at once more.
  */
 
 import { InvalidInputError, RunActiveError } from "./errors.ts";
@@ -29,6 +31,8 @@ const OVER: ReadonlySet<WorkflowState> = new Set(["completed", "failed", "cancel
 export const isOver = ({ status }: Pick<RunRecord, "status">): boolean => OVER.has(status);
 const isActive = ({ status }: RunRecord): boolean => ACTIVE.has(status);
 const isAtWork = ({ status }: RunRecord): boolean => AT_WORK.has(status);
+const isWaiting = ({ status }: Pick<RunRecord, "status">): boolean =>
+  status === "interrupted" || status === "parked";
 
 export interface Accepted {
   run: RunRecord;
@@ -92,16 +96,18 @@ export function stop(
   return { put: [changed], result: changed };
 }
 
-/** Somebody acted: what waits on the thread is due now. @returns the ids of the runs */
+/** Somebody acted: what waits on the thread is due now. @returns the ids of the runs that do not wait any more */
 export function wake(turn: Turn): Decided<string[]> {
-  const waiting = turn.runs.filter(({ status }) => status === "interrupted" || status === "parked");
+  const waiting = turn.runs.filter(isWaiting);
   const put = waiting.map((run): RunRecord => ({
     ...run,
     status: "queued",
     startAt: turn.now,
     reason: undefined,
   }));
-  return { put, result: put.map(({ runId }) => runId) };
+  // Invariant T5.
+  const heard = turn.runs.filter(isAtWork).map((run): RunRecord => ({ ...run, startAt: turn.now }));
+  return { put: [...put, ...heard], result: put.map(({ runId }) => runId) };
 }
 
 /**
@@ -130,6 +136,18 @@ export function retry(turn: Turn, runId: string): Decided<RunRecord | undefined>
     reason: undefined,
   };
   return { put: [again], result: again };
+}
+
+/**
+ * A run that was given up goes on once more.
+ * @throws {InvalidInputError} it is not dead, or cannot go on
+ */
+export function revive(turn: Turn, runId: string): Decided<RunRecord | undefined> {
+  const run = turn.runs.find((each) => each.runId === runId);
+  if (run !== undefined && run.status !== "dead") {
+    throw new InvalidInputError(`Run "${runId}" is ${run.status}, and only a dead one is revived.`);
+  }
+  return retry(turn, runId);
 }
 
 export interface ClaimOptions {
@@ -238,12 +256,13 @@ export function finish(
   if (run === undefined || turn.lease === undefined || turn.token !== token)
     return { result: undefined };
   const isEnd = OVER.has(ending.status);
-  // Invariant T4.
-  const mustEnd = run.stop !== undefined && !isEnd;
+  // Invariants T4 and T5.
+  const isDue =
+    (run.stop !== undefined && !isEnd) || (run.startAt !== undefined && isWaiting(ending));
   const left: RunRecord = {
     ...run,
-    status: mustEnd ? "queued" : ending.status,
-    startAt: mustEnd ? turn.now : ending.startAt,
+    status: isDue ? "queued" : ending.status,
+    startAt: isDue ? turn.now : ending.startAt,
     endedAt: isEnd ? turn.now : undefined,
     crashes: 0,
     reason: ending.reason ?? run.reason,

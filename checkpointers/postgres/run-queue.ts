@@ -103,7 +103,7 @@ export function runQueueRows(connection: Connection): RunQueueRows {
         end: cellOf(row["outcome"], row["outcome_bytes"]) as Cell | null,
       };
     },
-    async list({ status, graph, thread, since, limit }) {
+    async list({ status, graph, thread, since, prefix, limit }) {
       const where: string[] = ["true"];
       const values: SqlValue[] = [];
       const add = (condition: (place: string) => string, value: SqlValue | undefined): void => {
@@ -115,6 +115,7 @@ export function runQueueRows(connection: Connection): RunQueueRows {
       add((at) => `r.graph = ${at}`, graph);
       add((at) => `r.thread_key = ${at}`, thread);
       add((at) => `r.enqueued_at >= ${at}::bigint`, since);
+      add((at) => `starts_with(r.run_id, ${at})`, prefix);
       const rows = await connection.query(
         `SELECT r.*, t.name AS thread_name, t.name_bytes FROM ${runs} r
          LEFT JOIN ${threads} t ON t.key = r.thread_key

@@ -114,7 +114,7 @@ export function runQueueRows(connection: Connection): RunQueueRows {
           end: row["outcome"] as string | Uint8Array | null,
         };
       }),
-    list: ({ status, graph, thread, since, limit }) => {
+    list: ({ status, graph, thread, since, prefix, limit }) => {
       const where: string[] = ["1 = 1"];
       const values: SqlValue[] = [];
       const add = (condition: string, value: SqlValue | undefined): void => {
@@ -126,6 +126,7 @@ export function runQueueRows(connection: Connection): RunQueueRows {
       add("r.graph = ?", graph);
       add("r.thread_key = ?", thread);
       add("r.enqueued_at >= ?", since);
+      add("instr(r.run_id, ?) = 1", prefix);
       return connection.read(() =>
         connection
           .sql(

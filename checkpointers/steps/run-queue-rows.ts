@@ -68,6 +68,7 @@ export interface RunQueueRows {
     graph: string | undefined;
     thread: Uint8Array | undefined;
     since: number | undefined;
+    prefix: string | undefined;
     limit: number;
   }): Promise<FoundRun[]>;
 }

@@ -103,7 +103,7 @@ export class AcceptedRuns implements RunQueue {
   }
 
   async list(query: RunQuery = {}): Promise<RunRecord[]> {
-    const { status, graph, threadId, since, limit = DEFAULT_LIMIT } = query;
+    const { status, graph, threadId, since, prefix, limit = DEFAULT_LIMIT } = query;
     const found = await (
       await this.#rows()
     ).list({
@@ -111,6 +111,7 @@ export class AcceptedRuns implements RunQueue {
       graph: graph === undefined ? undefined : toText(graph),
       thread: threadId === undefined ? undefined : keyOf(threadId),
       since,
+      prefix: prefix === undefined ? undefined : toText(prefix),
       limit,
     });
     return Promise.all(found.map(async (row) => recordOf(row, await this.#threadId(row))));

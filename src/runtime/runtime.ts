@@ -24,6 +24,7 @@ import { isDurableSaver, type DurableSaver, type WorkflowStatus } from "../step-
 import * as turns from "../turns.ts";
 import { Worker, type DrainOptions, type WorkerOptions } from "../worker/worker.ts";
 import { Bell } from "./bell.ts";
+import { infoOf } from "./info.ts";
 import type { RunInfo, RunResult, RuntimeOptions, StartOptions } from "./types.ts";
 
 /** How often a run of another process is looked at while its result is waited for, in milliseconds. */
@@ -156,12 +157,26 @@ export class Runtime {
    * @throws {NotFoundError} there is no such run
    * @throws {InvalidInputError} it has not ended, or has completed, or its thread has gone on
    */
-  async retry(runId: string): Promise<RunInfo> {
+  retry(runId: string): Promise<RunInfo> {
+    return this.#goOn(runId, turns.retry);
+  }
+
+  /**
+   * Lets a run go on that was given up because it killed its workers, once a person has seen to it.
+   *
+   * @throws {NotFoundError} there is no such run
+   * @throws {InvalidInputError} it is not dead, or its thread has gone on
+   */
+  revive(runId: string): Promise<RunInfo> {
+    return this.#goOn(runId, turns.revive);
+  }
+
+  async #goOn(runId: string, decide: typeof turns.retry): Promise<RunInfo> {
     const { threadId } = await this.#mustRead(runId);
     const run = await this.#queue.turn(
       threadId,
       (turn) => {
-        const decided = turns.retry(turn, runId);
+        const decided = decide(turn, runId);
         const [again] = decided.put ?? [];
         return again === undefined ? decided : { ...decided, put: [{ ...again, reason: RETRIED }] };
       },
@@ -300,15 +315,20 @@ export class Runtime {
 
   async #wake(threadId: string): Promise<RunInfo[]> {
     const woken = (await this.#queue.turn(threadId, turns.wake)) ?? [];
-    const runs = await Promise.all(woken.map((runId) => this.#mustRead(runId)));
-    this.#engine.notify(runs.map(({ graph }) => graph));
-    if (runs.length > 0) await this.#startOwn();
-    return runs.map(infoOf);
+    await this.#tellOf(threadId);
+    return Promise.all(woken.map((runId) => this.run(runId)));
+  }
+
+  /** What is due on the thread is for workers to hear of. */
+  async #tellOf(threadId: string): Promise<void> {
+    const due = await this.#queue.list({ threadId, status: "queued" });
+    this.#engine.notify(due.map(({ graph }) => graph));
+    if (due.length > 0) await this.#startOwn();
   }
 
   async #decided(answering: Promise<Approval>): Promise<Approval> {
     const approval = await answering;
-    await this.#wake(approval.threadId);
+    await this.#tellOf(approval.threadId);
     return approval;
   }
 
@@ -366,14 +386,4 @@ function mustBe(run: RunRecord, threadId: string, graph: string): void {
   throw new InvalidInputError(
     `Run "${run.runId}" was accepted before, for graph "${run.graph}" and thread "${run.threadId}".`,
   );
-}
-
-function infoOf({ stop, ...run }: RunRecord | StoredRun): RunInfo {
-  const { runId, threadId, graph, status, priority, startAt, deadlineAt } = run;
-  const { enqueuedAt, startedAt, endedAt, attempt, crashes, reason } = run;
-  return {
-    ...{ runId, threadId, graph, status, priority, startAt, deadlineAt },
-    ...{ enqueuedAt, startedAt, endedAt, attempt, crashes, reason },
-    stopping: stop !== undefined && !turns.isOver(run),
-  };
 }

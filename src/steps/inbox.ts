@@ -11,6 +11,7 @@ import type {
 import { InvalidInputError, NotDurableError, NotFoundError } from "../errors.ts";
 import { events } from "../events.ts";
 import { isDurableSaver, type StepStore } from "../step-store.ts";
+import { wake } from "../turns.ts";
 import { withAnswer } from "./approval-rules.ts";
 
 export interface AnswerOptions {
@@ -45,7 +46,8 @@ export interface Inbox {
 
 /**
  * The questions that wait for people, and the way to answer them. The run goes on when it is resumed:
- * `graph.invoke(null, config)`, `runToEnd`, or `holdfast resume`.
+ * `graph.invoke(null, config)`, `runToEnd`, or `holdfast resume`; one that a runtime accepted, by its
+ * workers.
  *
  * @param saver a holdfast saver
  * @throws {NotDurableError} the saver keeps no questions
@@ -118,6 +120,8 @@ async function give(
       decision: given.verb,
       by,
     });
+    // A run that a runtime accepted goes on by itself.
+    await steps.queue?.turn(next.threadId, wake);
     return next;
   }
 }

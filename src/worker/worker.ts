@@ -15,7 +15,7 @@
 import { anySignal } from "../abort.ts";
 import type { Clock } from "../clock.ts";
 import type { Engine } from "../engine/engine.ts";
-import { InvalidInputError, isHoldfastError } from "../errors.ts";
+import { InvalidInputError, LeaseLostError, isHoldfastError } from "../errors.ts";
 import { events } from "../events.ts";
 import { systemProcesses } from "../process.ts";
 import { Attempt, type AttemptEnd } from "../run/attempt.ts";
@@ -248,10 +248,14 @@ export class Worker {
 
   async #leave({ run, lease }: Claimed, { ending, end }: AttemptEnd): Promise<void> {
     const { runId, threadId } = run;
-    await this.#shop.queue.turn(threadId, (turn) => finish(turn, runId, lease.token, ending), {
-      runId,
-      ...(end === undefined ? {} : { end }),
-    });
+    const left = await this.#shop.queue.turn(
+      threadId,
+      (turn) => finish(turn, runId, lease.token, ending),
+      { runId, ...(end === undefined ? {} : { end }) },
+    );
+    if (left === undefined) throw new LeaseLostError(threadId, lease.token);
+    const { graph, attempt, status, startAt, reason } = left;
+    events.emit("run.left", { threadId, runId, graph, attempt, status, startAt, reason });
     // What comes next on the thread, or this very run, may be due at once.
     this.#shop.engine.notify([run.graph]);
   }

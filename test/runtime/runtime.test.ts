@@ -1,11 +1,13 @@
 import { Annotation, END, START, StateGraph, interrupt } from "@langchain/langgraph";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, onTestFinished } from "vitest";
 import type { HoldfastSaver } from "../../checkpointers/saver.ts";
 import { effect } from "../../src/effects/effect.ts";
 import { isHoldfastError } from "../../src/errors.ts";
+import { events } from "../../src/events.ts";
 import { createRuntime } from "../../src/runtime/create-runtime.ts";
 import type { Runtime } from "../../src/runtime/runtime.ts";
 import { durable } from "../../src/steps/durable.ts";
+import { approvals } from "../../src/steps/inbox.ts";
 import { PLACES } from "../support/places.ts";
 
 const State = Annotation.Root({
@@ -206,6 +208,63 @@ describe.each(PLACES)("a runtime on %s", (_, newPlace) => {
       status: "completed",
       values: { log: ["booked", "shipped", "said yes"] },
     });
+  });
+
+  it("goes on by an answer in any inbox, also one that comes before the run waits for it", async () => {
+    const runtime = await begin(["ship"]);
+    const forget = events.on("approval.requested", ({ approvalId }) =>
+      approvals(runtime.saver).approve(approvalId),
+    );
+    const first = await runtime.start("trip", { topic: "Oslo" }, { threadId: "t" });
+    await expect.poll(async () => (await runtime.run(first.runId)).status).toBe("completed");
+    forget();
+    const second = await runtime.start("trip", { topic: "Bergen" }, { threadId: "u" });
+    await expect.poll(async () => (await runtime.run(second.runId)).status).toBe("interrupted");
+    const [gate] = await runtime.inbox.list({ threadId: "u" });
+    await approvals(runtime.saver).approve(gate?.id ?? "");
+    await expect.poll(async () => (await runtime.run(second.runId)).status).toBe("completed");
+  });
+
+  it("says how its worker left a run", async () => {
+    const runtime = await begin(["ship"]);
+    const left: string[] = [];
+    const forget = events.on("run.left", ({ runId, graph, attempt, status }) => {
+      left.push(`${runId} ${graph} ${attempt} ${status}`);
+    });
+    onTestFinished(forget);
+    await runtime.start("trip", { topic: "Oslo" }, { threadId: "t", runId: "r" });
+    expect(await runtime.result("r")).toMatchObject({ reason: "waits for an approval at a gate" });
+    const [gate] = await runtime.inbox.list();
+    await runtime.approve(gate?.id ?? "");
+    await expect.poll(() => left).toEqual(["r trip 1 interrupted", "r trip 2 completed"]);
+  });
+
+  it("finds runs by the beginning of their ids", async () => {
+    const runtime = await begin();
+    for (const runId of ["ab%_1", "ab%_2", "abc", "b"]) {
+      await runtime.start("trip", { topic: "Oslo" }, { runId });
+    }
+    const found = await runtime.runs({ prefix: "ab%_" });
+    expect(found.map(({ runId }) => runId)).toEqual(["ab%_2", "ab%_1"]);
+    await Promise.all(["ab%_1", "ab%_2", "abc", "b"].map((runId) => runtime.result(runId)));
+  });
+
+  it("revives what is dead, and nothing else", async () => {
+    const runtime = await begin();
+    trouble["ship"] = new TypeError("no ship");
+    const run = await runtime.start("trip", { topic: "Oslo" }, { threadId: "t" });
+    await runtime.result(run.runId);
+    await expect(runtime.revive(run.runId)).rejects.toThrow(/is failed, and only a dead one/);
+    await expect(runtime.revive("nobody")).rejects.toThrow(/no run "nobody"/);
+    // As it is after the last of its workers has died.
+    await runtime.saver.steps.queue?.turn(
+      "t",
+      ({ runs }) => ({ put: runs.map((each) => ({ ...each, status: "dead" })), result: undefined }),
+      { runId: run.runId },
+    );
+    trouble = {};
+    expect(await runtime.revive(run.runId)).toMatchObject({ status: "queued", crashes: 0 });
+    expect((await runtime.result(run.runId)).status).toBe("completed");
   });
 
   it("lets a new input take the place of a question", async () => {
