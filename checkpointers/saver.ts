@@ -57,6 +57,7 @@ import { Decoder } from "./encoding/decode.ts";
 import { encode, type EncodeContext } from "./encoding/encode.ts";
 import type { StoredType } from "./encoding/types.ts";
 import { deltaChannelHistory } from "./delta-history.ts";
+import { endsRun } from "./ends-run.ts";
 import { GroupCommit } from "./group-commit.ts";
 import { Handled } from "./handled.ts";
 import { listTuples } from "./listing.ts";
@@ -279,6 +280,8 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver implements Threa
       throw error;
     }
     const { threadId, ns } = readTarget(config, "put a checkpoint");
+    if (ns === "" && this.#steps?.status.isOpen(threadId) && endsRun(checkpoint, metadata))
+      this.#steps.status.end(threadId);
     return {
       configurable: { thread_id: threadId, checkpoint_ns: ns, checkpoint_id: checkpoint.id },
     };

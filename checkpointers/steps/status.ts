@@ -37,11 +37,18 @@ const COLUMNS: Record<keyof StatusNote, NotedColumn> = {
 /** Columns that always have a value: `undefined` leaves them. */
 const REQUIRED: ReadonlySet<NotedColumn> = new Set(["started_at", "status", "waited"]);
 
+/** What an invocation is doing, or stopped at; the others are said by whoever is in charge of the run. */
+const OPEN: ReadonlySet<WorkflowState> = new Set(["running", "interrupted", "parked", "failed"]);
+
+const MAX_OPEN = 4_096;
+
 const DEFAULT_LIMIT = 100;
 
 export class Status implements StatusStore {
   readonly #parts: StepParts;
   readonly #soon: Soon<Noted>;
+  /** Threads at work, by this process's notes; the oldest are forgotten. */
+  readonly #open = new Set<string>();
 
   constructor(parts: StepParts) {
     this.#parts = parts;
@@ -56,7 +63,18 @@ export class Status implements StatusStore {
   }
 
   note(threadId: string, note: StatusNote): void {
+    if (note.status !== undefined) this.#noteOpen(threadId, OPEN.has(note.status));
     this.#soon.note(threadId, { threadId, note: { ...note } });
+  }
+
+  /** Whether durable steps of this process said last that the thread is at work, or stopped. */
+  isOpen(threadId: string): boolean {
+    return this.#open.has(threadId);
+  }
+
+  /** The thread's last checkpoint is stored: nothing is left to do. */
+  end(threadId: string): void {
+    this.note(threadId, { status: "completed", progressPercent: 100, errorMessage: undefined });
   }
 
   async read(threadId: string): Promise<WorkflowStatus | undefined> {
@@ -86,11 +104,19 @@ export class Status implements StatusStore {
   }
 
   forget(threadId: string): Promise<void> {
+    this.#open.delete(threadId);
     return this.#soon.forget((noted) => noted.threadId === threadId);
   }
 
   close(): Promise<void> {
     return this.#soon.close();
+  }
+
+  #noteOpen(threadId: string, isOpen: boolean): void {
+    this.#open.delete(threadId);
+    if (isOpen) this.#open.add(threadId);
+    const [oldest] = this.#open;
+    if (this.#open.size > MAX_OPEN && oldest !== undefined) this.#open.delete(oldest);
   }
 
   async #store(noted: readonly Noted[]): Promise<void> {

@@ -2,8 +2,10 @@
  * What a thread is doing, kept up to date by its durable nodes: rows that travel with commits that
  * happen anyway.
  *
- * A plain `invoke` tells nobody when it ends. So a thread that stopped is what its last durable node
- * said: interrupted, parked or failed, whatever siblings still do beside it.
+ * A plain `invoke` tells nobody when it ends. One that completed is known by its last checkpoint, to the
+ * saver that stores it (`checkpointers/ends-run.ts`). A thread that stopped is what its last durable node
+ * said: interrupted, parked or failed, whatever siblings still do beside it; where another node stopped
+ * it, it goes on "running" without a heartbeat.
  */
 
 import type { NodeContext } from "../context.ts";

@@ -185,19 +185,21 @@ describe.each(SAVERS)("waits over %s", (_, open) => {
   });
 
   test("progress and status are there for whoever looks, and begin anew with a run", async () => {
+    const seen: Awaited<ReturnType<typeof look>>[] = [];
     const { graph, saver } = await alone(async (call) => {
       if (call === 1) progress(40, "two of five");
+      seen.push(await look());
       return "done";
     });
+    const look = async () => saver.steps.status.read("t");
     await graph.invoke({}, syncRun("t"));
-    const status = await saver.steps.status.read("t");
+    await graph.invoke({}, syncRun("t"));
+    const [status, next] = seen;
     expect(status).toMatchObject({
       currentStep: "a",
       progressPercent: 40,
       progressNote: "two of five",
     });
-    await graph.invoke({}, syncRun("t"));
-    const next = await saver.steps.status.read("t");
     expect(next).toMatchObject({ progressPercent: undefined, progressNote: undefined });
     expect(next?.runId).not.toBe(status?.runId);
   });
