@@ -15,6 +15,7 @@ import { files } from "./files.ts";
 import { growth } from "./growth.ts";
 import { history } from "./history.ts";
 import { memory } from "./memory.ts";
+import { model } from "./model.ts";
 import { state } from "./state.ts";
 import { storage } from "./storage.ts";
 import { meets } from "./support/claim.ts";
@@ -39,6 +40,7 @@ const CLAIMS: readonly Claim[] = [
   memory,
   durable,
   effects,
+  model,
 ];
 const DIALECTS: readonly Dialect[] = ["sqlite", "postgres"];
 

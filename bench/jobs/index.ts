@@ -7,6 +7,7 @@ import { coldConnection, coldHistory, coldState } from "./cold.ts";
 import { durableNodes } from "./durable-nodes.ts";
 import { effectCommits } from "./effect-commits.ts";
 import { listingMemory } from "./listing-memory.ts";
+import { modelCalls } from "./model-calls.ts";
 import { throughput } from "./throughput.ts";
 
 export const jobs = {
@@ -19,6 +20,7 @@ export const jobs = {
   durableNodes,
   effectCommits,
   listingMemory,
+  modelCalls,
   throughput,
 };
 
