@@ -131,7 +131,7 @@ export class Branches {
     { checkpoint, step, writes }: ReadCheckpoint,
     anew: boolean,
   ): void {
-    const open = writes.filter(({ branch }) => branch < CLOSED);
+    const open = visibleWrites(writes).filter(({ branch }) => branch < CLOSED);
     const [taskless, found] = [open.filter(isTaskless), open.filter((write) => !isTaskless(write))];
     const isRun = isRunOf(config);
     const start: Start = {
@@ -391,16 +391,20 @@ export function isTaskless(write: FoundWrite): boolean {
 
 /**
  * One write for each task and index: the first one stays (a task's result is never replaced), except
- * for special channels and for writes without a task, where the latest counts.
+ * for special channels, where the latest counts. Of writes without a task all of the latest branch count,
+ * and no other: LangGraph replaces what it found by what it is told.
  */
 export function visibleWrites<W extends FoundWrite>(writes: readonly W[]): W[] {
   const visible: W[] = [];
+  const told = writes.filter((write) => write.idx >= 0 && isTaskless(write));
+  const latest = told.reduce((max, { branch }) => Math.max(max, branch), 0);
   for (const write of writes) {
+    if (write.branch !== latest && told.includes(write)) continue;
     const last = visible.at(-1);
     const same =
       last !== undefined && last.idx === write.idx && Buffer.compare(last.task, write.task) === 0;
     if (!same) visible.push(write);
-    else if (write.idx < 0 || isTaskless(write)) visible[visible.length - 1] = write;
+    else if (write.idx < 0) visible[visible.length - 1] = write;
   }
   return visible;
 }

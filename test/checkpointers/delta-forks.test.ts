@@ -215,6 +215,24 @@ const SCRIPTS: Record<string, (graph: Graph) => Promise<unknown>> = {
   },
 };
 
+describe.each(PLACES)("commands on %s", (_, newPlace) => {
+  it("replace all that another wrote without a task where both began", async () => {
+    const state = Annotation.Root({ a: Annotation<string>(), b: Annotation<string>() });
+    const graph = new StateGraph(state)
+      .addNode("ask", () => ({ a: interrupt<string, string>("ok?") }))
+      .addEdge(START, "ask")
+      .compile({ checkpointer: (await newPlace()).open() });
+    await graph.invoke({ a: "in" }, SYNC);
+    const question = { ...SYNC, ...(await graph.getState(T)).config };
+    await graph.invoke(new Command({ update: { a: "first", b: "first" } }), question);
+    await graph.invoke(new Command({ update: { b: "second" } }), question);
+    const { values } = await graph.getState(question);
+    expect(values).toEqual({ a: "in", b: "second" });
+    const history = await Array.fromAsync(graph.getStateHistory(T));
+    expect(history.map((found) => found.values as unknown)).toContainEqual(values);
+  });
+});
+
 describe.each(PLACES)("delta channels on %s", (_, newPlace) => {
   describe.each([1_000, 1, 2])("with a snapshot after %d updates", (frequency) => {
     it.each(Object.entries(SCRIPTS))("are right after %s", async (__, script) => {

@@ -11,6 +11,9 @@ import { pick } from "./random.ts";
 import type { Recorder } from "./recorder.ts";
 import { chooseTargets, sendsTo, routeDigest } from "./routes.ts";
 
+/** What is left of several inputs adds up, and each `Send` may send more: hundreds of tasks at once. */
+const MAX_BUDGET = 6;
+
 export interface BuildOptions {
   recorder: Recorder;
   /** Delta channels as plain reducers: for the oracle. */
@@ -86,7 +89,7 @@ function build(
 function stateOf(layout: Layout, deltaAsPlain: boolean): Record<string, unknown> {
   const state: Record<string, unknown> = {
     [layout.budget]: Annotation<number>({
-      reducer: (a, b) => a + b,
+      reducer: (a, b) => Math.min(a + b, MAX_BUDGET),
       default: () => (layout.level === 0 ? 0 : 3),
     }),
     [layout.trail]: Annotation<string[]>({

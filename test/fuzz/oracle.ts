@@ -2,7 +2,7 @@
  * The oracle: LangGraph's in-memory saver, which stores every checkpoint as a whole and so cannot
  * mix up branches, with the rules that holdfast adds on purpose (research/langgraph-facts.md):
  *
- * - writes of the null task replace earlier ones, as LangGraph itself does in memory;
+ * - writes of the null task replace earlier ones, all of them, as LangGraph itself does in memory;
  * - a failed task's channel writes are not stored beside its error, or a resume takes it for done;
  * - a checkpoint keeps its parent: an "exit" invocation that got no further puts the one it started
  *   from again, with itself as the parent.
@@ -48,19 +48,20 @@ export class Oracle extends MemorySaver {
     const kept = failed
       ? writes.filter(([channel]) => channel in WRITES_IDX_MAP || channel === ERROR_SOURCE_NODE)
       : writes;
-    if (taskId === NULL_TASK_ID) await this.#replace(config, kept);
+    if (taskId === NULL_TASK_ID) this.#replace(config, kept);
     await super.putWrites(config, kept, taskId);
   }
 
-  async #replace(config: RunnableConfig, writes: PendingWrite[]): Promise<void> {
+  #replace(config: RunnableConfig, writes: PendingWrite[]): void {
     const { thread_id, checkpoint_ns = "", checkpoint_id } = config.configurable ?? {};
     const rows = this.writes[JSON.stringify([thread_id, checkpoint_ns, checkpoint_id])];
     if (rows === undefined) return;
-    for (const [index, [channel, value]] of writes.entries()) {
-      const key = `${NULL_TASK_ID},${WRITES_IDX_MAP[channel] ?? index}`;
-      if (!(key in rows)) continue;
-      const [, serialized] = await this.serde.dumpsTyped(value);
-      rows[key] = [NULL_TASK_ID, channel, serialized];
+    const isSpecial = (channel: string): boolean => channel in WRITES_IDX_MAP;
+    const tells = writes.some(([channel]) => !isSpecial(channel));
+    for (const [key, [task, channel]] of Object.entries(rows)) {
+      if (task !== NULL_TASK_ID) continue;
+      const isNew = writes.some(([name]) => name === channel);
+      if (isSpecial(channel) ? isNew : tells) delete rows[key];
     }
   }
 }
