@@ -73,7 +73,12 @@ export type {
   UndoneEffect,
 } from "./effects/saga.ts";
 export type { FoundOut, StuckCompensation } from "./effects/stuck.ts";
-export type { UnknownEffectAnswer, UnknownEffectQuestion } from "./effects/questions.ts";
+export type {
+  ForkedEffectAnswer,
+  ForkedEffectQuestion,
+  UnknownEffectAnswer,
+  UnknownEffectQuestion,
+} from "./effects/questions.ts";
 
 /** A runtime: runs that are accepted durably, and done by workers of any number of processes. */
 export { createRuntime } from "./runtime/create-runtime.ts";
@@ -103,6 +108,9 @@ export type {
   RewindOptions,
   TimeTravelGraph,
 } from "./history/index.ts";
+
+export type { ForkEffects } from "./effect-store.ts";
+export type { ForkCompensation } from "./forking.ts";
 
 /** Bringing threads over from any other LangGraph saver, by LangGraph's own contract. */
 export { importThreads } from "./history/index.ts";

@@ -119,6 +119,38 @@ describe.each([
     expect(project.world()).toEqual(["label o3"]);
   });
 
+  it("a fork undoes what its branch is to do anew, where it is told to", async () => {
+    project.turn("paid", true);
+    await run("o5");
+    expect(project.world()).toEqual(["label o5"]);
+    const points = await json<{ checkpointId: string; next: string[] }[]>(
+      "threads",
+      "history",
+      "o5",
+    );
+    const at = points.find(({ next }) => next[0] === "ship")?.checkpointId ?? "";
+    const fork = ["threads", "fork", "o5", "--checkpoint", at];
+
+    const undone = await call(...fork, "--effects", "compensate", "--run");
+    expect(undone.code).toBe(0);
+    expect(undone.err).toContain("undone label");
+    expect(project.world()).toEqual(["void lb_o5", "label o5"]);
+
+    expect((await call(...fork, "--run")).code).toBe(0);
+    expect(project.world()).toEqual([]);
+    const { compensation } = await json<{ compensation: unknown }>(
+      ...[...fork, "--effects", "compensate"],
+    );
+    // The branch of before only reused the label: it is not its to undo.
+    expect(compensation).toEqual({ undone: [], stuck: [] });
+    expect(project.world()).toEqual([]);
+
+    expect((await call(...fork, "--effects", "redo", "--run")).code).toBe(0);
+    expect(project.world()).toEqual(["label o5"]);
+    expect((await call(...fork, "--effects", "forget")).code).toBe(2);
+    project.turn("paid", false);
+  });
+
   it("--unknown lists what a dead process left behind", async () => {
     expect((await call("effects", "ls", "--unknown")).err).toContain("Nothing is unknown.");
     project.turn("kill-label", true);

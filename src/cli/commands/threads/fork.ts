@@ -1,4 +1,5 @@
-import type { Command } from "commander";
+import { Option, type Command } from "commander";
+import type { ForkEffects } from "../../../effect-store.ts";
 import { InvalidInputError } from "../../../errors.ts";
 import { findCheckpoint } from "../../../history/find.ts";
 import { fork } from "../../../history/fork.ts";
@@ -15,6 +16,7 @@ interface Options {
   update?: string;
   asNode?: string;
   namespace?: string;
+  effects?: ForkEffects;
   run?: boolean;
 }
 
@@ -30,6 +32,11 @@ export function addFork(threads: Command, act: Act): void {
     .option("--update <json>", "what the branch begins with: JSON, @file or -; reducers apply")
     .option("--as-node <node>", "the node that the update counts as written by")
     .option("--namespace <ns>", "a subgraph's checkpoint namespace", "")
+    .addOption(
+      new Option("--effects <what>", "what becomes of recorded effects; compensate undoes them")
+        .choices(["reuse", "redo", "compensate", "ask"])
+        .default("reuse"),
+    )
     .option("--run", "go on from there at once; stays at a gate")
     .addHelpText(
       "after",
@@ -43,7 +50,7 @@ Examples:
 
 async function begin(cli: Cli, thread: string, options: Options): Promise<void> {
   const { io, out } = cli;
-  const { update, asNode, namespace = "" } = options;
+  const { update, asNode, namespace = "", effects = "reuse" } = options;
   const value = update === undefined ? undefined : await readJson(update, "--update", io);
   if (value === null) throw new InvalidInputError("--update: null changes nothing; leave it out.");
   const saver = await cli.saver();
@@ -54,14 +61,26 @@ async function begin(cli: Cli, thread: string, options: Options): Promise<void> 
   const branch = await fork(graph, threadId, {
     checkpointId,
     namespace,
+    effects,
     ...(value === undefined ? {} : { update: value }),
     ...(asNode === undefined ? {} : { asNode }),
   });
+  const { forkedFrom, compensation } = branch;
+  for (const name of compensation?.undone ?? []) out.note(`undone ${harmless(name)}`);
+  for (const name of compensation?.stuck ?? []) {
+    out.note(`stuck ${harmless(name)}: see ${cli.again("stuck", "ls")}`);
+  }
   if (options.run !== true) {
-    const { forkedFrom } = branch;
+    const { checkpointId: id, namespace: ns } = branch;
     out.one(
-      { threadId, checkpointId: branch.checkpointId, namespace: branch.namespace, forkedFrom },
-      () => [`${branch.checkpointId}  forked from ${forkedFrom.checkpointId}`],
+      {
+        threadId,
+        checkpointId: id,
+        namespace: ns,
+        forkedFrom,
+        ...(compensation && { compensation }),
+      },
+      () => [`${id}  forked from ${forkedFrom.checkpointId}`],
     );
     out.note(
       `Thread ${harmless(threadId)} goes on from there with: ${cli.again("resume", threadId)}`,
