@@ -85,13 +85,19 @@ export interface WriteRow {
   data: Cell;
 }
 
+/** In place of a token: whoever may hold a lease. */
+export const UNLEASED = -1;
+
 /** What one commit holds: rows of any number of threads. */
 export interface Batch {
   /** Threads of the rows, each as its writer knew it, and what to update. */
   threads: {
     id: number;
     generation: number;
-    /** The fencing token of the writer's lease; null for a writer without one. */
+    /**
+     * The fencing token of the writer's lease. A writer without one has null, and is refused while somebody
+     * holds a lease, or {@link UNLEASED}, and is not.
+     */
     token: number | null;
     updatedAt: number;
     metadata: Cell | null;
@@ -219,7 +225,7 @@ export interface Dialect {
 
   /**
    * Writes everything in one transaction; rows of a thread that is gone, at another generation, or
-   * leased under another token, are left out, and the others written.
+   * leased otherwise, are left out, and the others written.
    * @returns the threads left out
    */
   commit(batch: Batch): Promise<ReadonlySet<number>>;

@@ -13,12 +13,18 @@
  *   G4  After an operation of a loop failed, all later ones of that loop fail: a checkpoint is never
  *       stored without the writes that went into it. A loop is what began with a read; who just puts
  *       may put again.
- *   G5  What a writer without the newest lease of its thread sends is refused by the statement that
- *       would store it, and fails alone.
+ *   G5  What a writer without the newest lease of its thread sends, or one without any while somebody
+ *       holds one, is refused by the statement that would store it, and fails alone.
  */
 
-import { DatabaseUnavailableError, LeaseLostError, ThreadGoneError } from "../src/errors.ts";
-import type { Batch, Dialect } from "./dialect.ts";
+import {
+  DatabaseUnavailableError,
+  LeaseLostError,
+  ThreadBusyError,
+  ThreadGoneError,
+} from "../src/errors.ts";
+import { processOf, systemProcesses } from "../src/process.ts";
+import { UNLEASED, type Batch, type Dialect } from "./dialect.ts";
 import { LOST_ANCESTORS, type Operation } from "./operations.ts";
 import type { ThreadState } from "./thread-state.ts";
 
@@ -179,7 +185,17 @@ export class GroupCommit {
 
   /** Invariant G5: nothing of a writer whose lease somebody else has, or had since, is stored. */
   async #checkLease({ state, leaseToken }: Operation): Promise<void> {
-    if (leaseToken === undefined) return;
+    if (leaseToken === UNLEASED) return;
+    if (leaseToken === undefined) {
+      const held = await this.#dialect.leases.read(state.key);
+      if (held === undefined || held.expiresAt <= (await this.#dialect.now())) return;
+      // On one machine nobody need wait for the lease of a process that is gone.
+      if (systemProcesses.isDead(processOf(held.owner))) {
+        await this.#dialect.leases.giveBack(state.key, held.token);
+        return;
+      }
+      throw new ThreadBusyError(state.threadId, held.owner, held.expiresAt);
+    }
     if ((await this.#dialect.leases.tokenOf(state.key)) === leaseToken) return;
     throw new LeaseLostError(state.threadId, leaseToken);
   }

@@ -1,7 +1,7 @@
 /** What the parts of a saver share. */
 
 import type { Clock } from "../src/clock.ts";
-import type { Dialect } from "./dialect.ts";
+import type { Dialect, UNLEASED } from "./dialect.ts";
 import type { Cells } from "./encoding/cells.ts";
 import type { StoredType } from "./encoding/types.ts";
 import type { ThreadStates } from "./thread-state.ts";
@@ -12,4 +12,6 @@ export interface SaverParts {
   readonly types: readonly StoredType[];
   readonly states: ThreadStates;
   readonly clock: Clock;
+  /** Of writers without a lease: undefined, or what lets them write all the same. */
+  readonly unleased: typeof UNLEASED | undefined;
 }

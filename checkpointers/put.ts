@@ -56,7 +56,7 @@ export interface PreparedPut {
  * @throws {InvalidInputError} it is not a checkpoint
  */
 export function preparePut(
-  { types, clock }: SaverParts,
+  { types, clock, unleased }: SaverParts,
   state: ThreadState,
   parent: Manifest | undefined,
   put: {
@@ -94,7 +94,7 @@ export function preparePut(
     metadata: userMetadata(config),
     consumed,
     loop: loopOf(config),
-    leaseToken: leaseTokenOf(config),
+    leaseToken: leaseTokenOf(config) ?? unleased,
     epoch: state.epoch,
     leansOnAncestors: metadata?.counters_since_delta_snapshot !== undefined,
   };

@@ -51,7 +51,14 @@ import {
   shownTo,
 } from "./branches.ts";
 import { readTarget } from "./config.ts";
-import type { Dialect, FoundWrite, SetUp, ThreadRow, WholeCheckpoint } from "./dialect.ts";
+import {
+  UNLEASED,
+  type Dialect,
+  type FoundWrite,
+  type SetUp,
+  type ThreadRow,
+  type WholeCheckpoint,
+} from "./dialect.ts";
 import { Cells } from "./encoding/cells.ts";
 import { Decoder } from "./encoding/decode.ts";
 import { encode, type EncodeContext } from "./encoding/encode.ts";
@@ -86,6 +93,12 @@ export interface SaverOptions {
   cacheBytes?: number;
   /** Told what a user should know once, such as an official saver's tables. Default `console.warn`. */
   onNotice?: (message: string) => void;
+  /**
+   * What becomes of a plain `graph.invoke`, or `updateState`, that would write to a thread while a runtime,
+   * `runToEnd` or the command line runs it: "refuse" (default) with a {@link ThreadBusyError}, or "allow",
+   * as LangGraph does.
+   */
+  unleasedWrites?: "refuse" | "allow";
   /** For tests. */
   clock?: Clock;
 }
@@ -112,6 +125,7 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver implements Threa
       types: checkTypes(options.types ?? []),
       states: new ThreadStates(options.cacheBytes ?? DEFAULT_CACHE_BYTES),
       clock,
+      unleased: options.unleasedWrites === "allow" ? UNLEASED : undefined,
     };
     this.#branches = new Branches(clock);
     this.#commits = new GroupCommit(dialect, (states) => this.#bind(states));
@@ -333,7 +347,7 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver implements Threa
         cells: this.#parts.cells,
         loop: loopOf(config),
         epoch: state.epoch,
-        leaseToken: leaseTokenOf(config),
+        leaseToken: leaseTokenOf(config) ?? this.#parts.unleased,
       },
       { ns: keyOf(target.ns), checkpoint: keyOf(checkpointId) },
       taskId,

@@ -12,7 +12,13 @@ import type { RunnableConfig } from "@langchain/core/runnables";
 import type { BaseCheckpointSaver } from "@langchain/langgraph-checkpoint";
 import { anySignal } from "./abort.ts";
 import type { EventOrigin } from "./events.ts";
-import { isDurableSaver, leaseTokenOf, type DurableSaver, type TaskAddress } from "./step-store.ts";
+import {
+  isDurableSaver,
+  leaseTokenOf,
+  leaseUntilOf,
+  type DurableSaver,
+  type TaskAddress,
+} from "./step-store.ts";
 
 /**
  * The configurable key that turns parking on for an invocation: the shortest wait, in milliseconds,
@@ -33,6 +39,8 @@ export interface NodeContext {
   rootCheckpointId: string;
   signal: AbortSignal | undefined;
   leaseToken: number | undefined;
+  /** Until when the lease certainly holds, by this process's clock. */
+  leaseUntil: (() => number) | undefined;
   /** One for each execution of the node, whoever asks: LangGraph's scratchpad. */
   execution: object;
   /** How LangGraph saves; undefined where it does not say (in tools and runnables). */
@@ -117,6 +125,7 @@ export function nodeOf(config: RunnableConfig): NodeContext | undefined {
     rootCheckpointId: map[""] ?? "",
     signal: config.signal,
     leaseToken: leaseTokenOf(config),
+    leaseUntil: leaseUntilOf(config),
     execution: (configurable["__pregel_scratchpad"] ?? configurable) as object,
     durability,
   };

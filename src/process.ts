@@ -17,6 +17,11 @@ export interface Processes {
   isDead(name: string): boolean;
 }
 
+/** The process that took a lease or a claim: what it calls itself, and after "#" which of its runs. */
+export function processOf(owner: string): string {
+  return owner.split("#", 1)[0] ?? owner;
+}
+
 /** Machine, process id, and when it was started: ids are used again. */
 interface ProcessName {
   machine: string;

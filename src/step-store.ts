@@ -233,6 +233,12 @@ export interface StepStore {
  */
 export const LEASE_TOKEN_KEY = "__holdfast_lease_token";
 
+/**
+ * Beside it: until when this process may count on the lease, by its own clock. What must not begin after
+ * that looks there first: timers of a process that stood still come late.
+ */
+export const LEASE_UNTIL_KEY = "__holdfast_lease_until";
+
 export type DurableSaver = BaseCheckpointSaver & { readonly steps: StepStore };
 
 /** True for a saver whose steps are durable, of any copy of the package. */
@@ -246,4 +252,17 @@ export function isDurableSaver(saver: unknown): saver is DurableSaver {
 export function leaseTokenOf(config: RunnableConfig): number | undefined {
   const token: unknown = config.configurable?.[LEASE_TOKEN_KEY];
   return typeof token === "number" ? token : undefined;
+}
+
+/** A config for a write that belongs to what is done under another one's lease. */
+export function withLeaseOf(config: RunnableConfig, leased: RunnableConfig): RunnableConfig {
+  const token = leaseTokenOf(leased);
+  if (token === undefined) return config;
+  return { ...config, configurable: { ...config.configurable, [LEASE_TOKEN_KEY]: token } };
+}
+
+/** Until when the lease that a config carries certainly holds; undefined without one. */
+export function leaseUntilOf(config: RunnableConfig): (() => number) | undefined {
+  const until: unknown = config.configurable?.[LEASE_UNTIL_KEY];
+  return typeof until === "function" ? (until as () => number) : undefined;
 }

@@ -4,20 +4,22 @@ import { NULL_TASK_ID } from "../branches.ts";
 import { isHoldfastError } from "../../src/errors.ts";
 import type { Cell } from "../encoding/cells.ts";
 import { HASH_LENGTH, REFERENCE } from "../encoding/payloads.ts";
-import type {
-  Ancestor,
-  Batch,
-  CheckpointQuery,
-  CheckpointRow,
-  FoundCheckpoint,
-  FoundWrite,
-  PayloadRow,
-  SetUp,
-  ThreadRow,
-  VersionRow,
-  WholeCheckpoint,
+import {
+  UNLEASED,
+  type Ancestor,
+  type Batch,
+  type CheckpointQuery,
+  type CheckpointRow,
+  type FoundCheckpoint,
+  type FoundWrite,
+  type PayloadRow,
+  type SetUp,
+  type ThreadRow,
+  type VersionRow,
+  type WholeCheckpoint,
 } from "../dialect.ts";
 import {
+  NOW,
   array,
   cellOf,
   quoted,
@@ -81,6 +83,7 @@ export async function commitBatch(
     ...array.cells(checkpoints.map((row) => row.header)),
 
     array.bigints(threads.map((row) => row.token)),
+    connection.givenNow,
   ]);
   const written = new Set(rows.map((row) => row["id"] as number));
   return new Set(threads.map((row) => row.id).filter((id) => !written.has(id)));
@@ -97,11 +100,14 @@ function commitText(connection: Connection): string {
       SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::bytea[], $37::bigint[])
         AS w (id, generation, updated_at, metadata, metadata_bytes, token)
     ), locked AS (
-      SELECT t.id, t.generation, t.lease_token FROM ${table("threads")} t
+      SELECT t.id, t.generation, t.lease_token, t.lease_owner, t.lease_expires_at FROM ${table("threads")} t
       WHERE t.id = ANY ($1::bigint[]) ORDER BY t.id FOR NO KEY UPDATE
     ), current AS MATERIALIZED (
       SELECT w.* FROM wanted w JOIN locked l ON l.id = w.id AND l.generation = w.generation
-        AND l.lease_token = coalesce(w.token, l.lease_token)
+        AND CASE
+          WHEN w.token IS NULL THEN l.lease_owner IS NULL OR l.lease_expires_at <= coalesce($38::bigint, ${NOW})
+          ELSE w.token IN (l.lease_token, ${UNLEASED})
+        END
     ), touched AS (
       UPDATE ${table("threads")} t
       SET updated_at = greatest(t.updated_at, c.updated_at), revision = t.revision + 1,

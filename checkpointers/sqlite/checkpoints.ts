@@ -1,16 +1,17 @@
 /** Checkpoints, their channel versions, payloads and pending writes: written and read. */
 
-import type {
-  Ancestor,
-  Batch,
-  CheckpointQuery,
-  CheckpointRow,
-  FoundCheckpoint,
-  FoundWrite,
-  PayloadRow,
-  ThreadRow,
-  VersionRow,
-  WriteRow,
+import {
+  UNLEASED,
+  type Ancestor,
+  type Batch,
+  type CheckpointQuery,
+  type CheckpointRow,
+  type FoundCheckpoint,
+  type FoundWrite,
+  type PayloadRow,
+  type ThreadRow,
+  type VersionRow,
+  type WriteRow,
 } from "../dialect.ts";
 import type { Connection, SqlRow, SqlValue } from "./connection.ts";
 
@@ -22,8 +23,9 @@ export function commitBatch(connection: Connection, batch: Batch): Promise<Reado
   return connection.write(() => {
     const left = new Set<number>();
     const touch = connection.sql(TOUCH_THREAD);
+    const now = connection.now();
     for (const { updatedAt, metadata, id, generation, token } of batch.threads) {
-      const { changes } = touch.run(updatedAt, metadata, id, generation, token);
+      const { changes } = touch.run(updatedAt, metadata, id, generation, token, now);
       if (Number(changes) === 0) left.add(id);
     }
     const isWritten = (row: { thread: number }): boolean =>
@@ -42,7 +44,13 @@ export function commitBatch(connection: Connection, batch: Batch): Promise<Reado
 
 const TOUCH_THREAD = `UPDATE holdfast_threads
   SET updated_at = max(updated_at, ?), revision = revision + 1, metadata = coalesce(?, metadata)
-  WHERE id = ? AND generation = ? AND lease_token = coalesce(?, lease_token)`;
+  WHERE id = ? AND generation = ?
+    AND CASE coalesce(?, 'none')
+      WHEN 'none' THEN lease_owner IS NULL OR lease_expires_at <= ?
+      WHEN ${UNLEASED} THEN true
+      WHEN lease_token THEN true
+      ELSE false
+    END`;
 
 const INSERT_PAYLOAD =
   "INSERT INTO holdfast_payloads (thread_id, hash, kind, data) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING";

@@ -2,7 +2,7 @@
 
 import { LeaseLostError, ThreadBusyError } from "../../src/errors.ts";
 import { keyOf } from "../../src/ids.ts";
-import type { Processes } from "../../src/process.ts";
+import { processOf, type Processes } from "../../src/process.ts";
 import type { Lease, LeaseStore } from "../../src/step-store.ts";
 import type { LeaseRow } from "./lease-rows.ts";
 import type { StepParts } from "./parts.ts";
@@ -64,11 +64,6 @@ export class Leases implements LeaseStore {
     const row = await this.#parts.dialect.leases.read(keyOf(threadId));
     return row === undefined ? undefined : leaseOf(threadId, row);
   }
-}
-
-/** An owner is a process, and which of its runs. */
-function processOf(owner: string): string {
-  return owner.split("#", 1)[0] ?? owner;
 }
 
 function leaseOf(threadId: string, row: LeaseRow): Lease {

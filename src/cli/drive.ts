@@ -8,10 +8,10 @@ import { withSaver } from "../run/graph.ts";
 import type { Gate } from "../run/gate.ts";
 import { askAtGates } from "../run/inbox-gates.ts";
 import { configFor } from "../history/address.ts";
-import { holdLease } from "../run/lease.ts";
+import { configurableOf, holdLease, type HeldLease } from "../run/lease.ts";
 import { isForeign } from "../run/foreign.ts";
 import { standing, type Standing } from "../run/standing.ts";
-import { LEASE_TOKEN_KEY, type StatusNote } from "../step-store.ts";
+import type { StatusNote } from "../step-store.ts";
 import { describeError } from "./exit.ts";
 import type { Io } from "./io.ts";
 import type { Output } from "./output.ts";
@@ -43,6 +43,8 @@ export interface Drive {
   level: Level | undefined;
   configurable: Record<string, unknown>;
   recursionLimit: number | undefined;
+  /** Under which it is done. */
+  lease: HeldLease | undefined;
 }
 
 interface DriveOptions {
@@ -66,12 +68,11 @@ export async function drive(
 }
 
 async function stream(run: Drive, input: unknown, options: DriveOptions): Promise<Outcome> {
-  const { io, out, saver, threadId, level, graphName, recursionLimit } = run;
+  const { io, out, saver, threadId, level, graphName, recursionLimit, lease } = run;
   const view =
     level === undefined ? saver : withoutStaleResume(saver, level, options.answering === true);
   const progress = new Progress(io, out);
   out.note(`${out.notePaint.bold("thread")} ${harmless(threadId)}`);
-  const lease = await leaseOf(run);
   const { status } = saver.steps;
   status.note(threadId, { status: "running", workflowName: graphName, errorMessage: undefined });
   try {
@@ -81,7 +82,7 @@ async function stream(run: Drive, input: unknown, options: DriveOptions): Promis
         thread_id: threadId,
         // Even an undefined one would make LangGraph repeat finished siblings.
         ...(options.checkpointId === undefined ? {} : { checkpoint_id: options.checkpointId }),
-        ...(lease === undefined ? {} : { [LEASE_TOKEN_KEY]: lease.token }),
+        ...(lease === undefined ? {} : configurableOf(lease)),
       },
       metadata: { graph_id: graphName },
       streamMode: ["tasks"],
@@ -97,8 +98,6 @@ async function stream(run: Drive, input: unknown, options: DriveOptions): Promis
     if (io.signal.aborted) return { status: "aborted" };
     const after = await readLevel(run.graph, saver, threadId).catch(() => undefined);
     return { status: "failed", error, failures: after === undefined ? [] : errorsOf(after) };
-  } finally {
-    await lease?.release();
   }
   const after = await readLevel(run.graph, saver, threadId);
   if (after === undefined) return { status: "done" };
@@ -126,11 +125,11 @@ function leaseOf({ saver, threadId }: Pick<Drive, "saver" | "threadId">) {
 /** Work on a thread that nobody may run meanwhile. */
 export async function underLease<T>(
   { saver, threadId, io }: Pick<Drive, "saver" | "threadId" | "io">,
-  work: (signal: AbortSignal) => Promise<T>,
+  work: (signal: AbortSignal, lease: HeldLease | undefined) => Promise<T>,
 ): Promise<T> {
   const lease = await leaseOf({ saver, threadId });
   try {
-    return await work(anySignal(io.signal, lease?.signal) ?? io.signal);
+    return await work(anySignal(io.signal, lease?.signal) ?? io.signal, lease);
   } finally {
     await lease?.release();
   }

@@ -5,6 +5,7 @@ import { undoneEffects } from "../effects/saga.ts";
 import { InvalidInputError, NotFoundError } from "../errors.ts";
 import { findCheckpoint } from "../history/find.ts";
 import { chooseAnswers, keepAnswers } from "../run/answers.ts";
+import { configurableOf } from "../run/lease.ts";
 import { nextMove } from "../run/next-move.ts";
 import type { Run } from "../run/run.ts";
 import { standing } from "../run/standing.ts";
@@ -68,7 +69,7 @@ export async function goOn(run: Drive, level: Level, { approved, answer }: Say):
     case "wait":
     case "invoke": {
       if (next.move === "wait" || Object.keys(next.answers).length === 0) return drive(run, null);
-      await keepAnswers(level, next.answers, saver, io.now());
+      await keepAnswers(level, next.answers, saver, io.now(), runOf(run).config);
       // Imported here, so that commands which run nothing need not wait for all of LangGraph.
       const { Command } = await import("@langchain/langgraph");
       return drive(run, new Command({ resume: next.answers }), { answering: true });
@@ -77,10 +78,12 @@ export async function goOn(run: Drive, level: Level, { approved, answer }: Say):
 }
 
 /** As `runToEnd` would have it. */
-function runOf({ graph, saver, threadId, io }: Drive): Run {
+function runOf({ graph, saver, threadId, io, lease }: Drive): Run {
   const { steps } = saver;
   const { clock } = steps;
-  return { graph, saver, steps, clock, threadId, config: { signal: io.signal }, options: {} };
+  const configurable = lease === undefined ? {} : configurableOf(lease);
+  const config = { signal: io.signal, configurable };
+  return { graph, saver, steps, clock, threadId, config, options: {} };
 }
 
 /** An approval is for a gate that was reached: not for the next one that may come. */

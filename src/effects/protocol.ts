@@ -31,6 +31,8 @@ export interface LedgerCall {
   key: string | undefined;
   place: EffectPlace;
   leaseToken: number | undefined;
+  /** Until when the lease certainly holds, by this process's clock. */
+  leaseUntil?: (() => number) | undefined;
   /** Serialized. */
   args: string;
   signal: AbortSignal | undefined;

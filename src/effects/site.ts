@@ -90,6 +90,7 @@ export async function callAt(
       execution: site.round.tag,
     },
     leaseToken: node.leaseToken,
+    leaseUntil: node.leaseUntil,
     signal: currentSignal(node.config),
     deadlineAt: attempt?.deadlineAt,
     longestWait: attempt?.parks === true ? attempt.parkAfter : undefined,

@@ -12,7 +12,7 @@
 import { anySignal, orAborted } from "../abort.ts";
 import type { Clock } from "../clock.ts";
 import type { EffectStore } from "../effect-store.ts";
-import { InvalidInputError, isHoldfastError, markExhausted } from "../errors.ts";
+import { InvalidInputError, LeaseLostError, isHoldfastError, markExhausted } from "../errors.ts";
 import { events } from "../events.ts";
 import { random } from "../ids.ts";
 import { classifyWith, isBubbleUp } from "../policy/classify.ts";
@@ -68,6 +68,8 @@ export class Tries {
       await this.#claim.ensure();
       // An attempt that ended in the meantime begins nothing; nor does who lost the claim.
       if (this.#signal.aborted) return this.#giveUp(this.#signal.reason);
+      const overtaken = this.#overtaken();
+      if (overtaken !== undefined) return this.#giveUp(overtaken);
       this.#begun += 1;
       const tried = await this.#try();
       next =
@@ -76,6 +78,13 @@ export class Tries {
           : await this.#afterFailure(series, tried.error);
     }
     return next;
+  }
+
+  /** A process that stood still may have lost its thread, before any timer of its tells it so. */
+  #overtaken(): Error | undefined {
+    const { leaseUntil, leaseToken, place } = this.#call;
+    if (leaseUntil === undefined || this.#clock.now() < leaseUntil()) return undefined;
+    return new LeaseLostError(place.threadId, leaseToken ?? 0);
   }
 
   async #try(): Promise<{ value: unknown } | { error: unknown }> {

@@ -5,10 +5,12 @@
  * An answer by id is forgotten in a crash, so we store it beside the checkpoint before going on.
  */
 
+import type { RunnableConfig } from "@langchain/core/runnables";
 import { RESUME } from "@langchain/langgraph-checkpoint";
 import type { CheckpointTuple } from "@langchain/langgraph-checkpoint";
 import { InvalidInputError } from "../errors.ts";
 import type { BaseCheckpointSaver } from "@langchain/langgraph-checkpoint";
+import { withLeaseOf } from "../step-store.ts";
 import { NULL_TASK, allLevels, questionsOf } from "./tasks.ts";
 import type { Level, Question } from "./tasks.ts";
 
@@ -65,17 +67,22 @@ function list(questions: readonly Question[]): string {
   return questions.map(({ id, node }) => `${id ?? "(no id)"} (${node})`).join(", ");
 }
 
-/** Stores answers where {@link recallAnswers} finds them after a crash. */
+/**
+ * Stores answers where {@link recallAnswers} finds them after a crash.
+ * @param leased the config of the run that it is done in; none where nobody runs the thread
+ */
 export async function keepAnswers(
   root: Level,
   answers: Answers,
   saver: BaseCheckpointSaver,
   now: number,
+  leased: RunnableConfig = {},
 ): Promise<void> {
+  const config = withLeaseOf(root.tuple.config, leased);
   for (const { id, answered } of questionsOf(root)) {
     if (id === undefined || !Object.hasOwn(answers, id)) continue;
     const kept: KeptAnswer = { question: id, answered, value: answers[id], at: now };
-    await saver.putWrites(root.tuple.config, [[CHANNEL, kept]], `answer:${id}:${now}`);
+    await saver.putWrites(config, [[CHANNEL, kept]], `answer:${id}:${now}`);
   }
 }
 

@@ -18,12 +18,12 @@ import { anySignal } from "../abort.ts";
 import { PARK_AFTER_KEY } from "../context.ts";
 import { DeadlineExceededError } from "../errors.ts";
 import type { RunEnd, StopRequest, StoredRun } from "../run-store.ts";
-import { LEASE_TOKEN_KEY, type DurableSaver, type Lease } from "../step-store.ts";
+import { type DurableSaver, type Lease } from "../step-store.ts";
 import type { Ending } from "../turns.ts";
 import { begin, goOn } from "./drive.ts";
 import { finish } from "./finish.ts";
 import { withSaver, type RunnableGraph } from "./graph.ts";
-import { keepLease } from "./lease.ts";
+import { configurableOf, keepLease, type HeldLease } from "./lease.ts";
 import type { RunOutcome } from "./outcome.ts";
 import type { Run } from "./run.ts";
 import { failureOnRecord, isTakenBack, takeBack, unfinishedFailure } from "./take-back.ts";
@@ -96,7 +96,7 @@ export class Attempt {
     const overdue = this.#atDeadline();
     const signal = anySignal(held.signal, this.#broken.signal, overdue.signal);
     try {
-      const run = this.#prepare(signal as AbortSignal);
+      const run = this.#prepare(held, signal as AbortSignal);
       const end = await this.#go(run, overdue.signal);
       held.signal.throwIfAborted();
       return end;
@@ -110,8 +110,8 @@ export class Attempt {
     }
   }
 
-  #prepare(signal: AbortSignal): Run {
-    const { graph, saver, run, lease, streamMode, onChunk } = this.#options;
+  #prepare(held: HeldLease, signal: AbortSignal): Run {
+    const { graph, saver, run, streamMode, onChunk } = this.#options;
     const { threadId, runId, details } = run;
     return {
       graph: withSaver(graph, saver),
@@ -122,7 +122,7 @@ export class Attempt {
       config: {
         configurable: {
           thread_id: threadId,
-          [LEASE_TOKEN_KEY]: lease.token,
+          ...configurableOf(held),
           [PARK_AFTER_KEY]: PARK_AFTER,
         },
         metadata: { ...details.metadata, run_id: runId },

@@ -66,7 +66,7 @@ export async function goOn(
       case "invoke": {
         const { answers } = next;
         const answering = Object.keys(answers).length > 0;
-        if (answering) await keepAnswers(level, answers, saver, clock.now());
+        if (answering) await keepAnswers(level, answers, saver, clock.now(), config);
         const input = answering ? new Command({ resume: answers }) : null;
         const stopped = await invoke(run, input, level, answers);
         if (stopped !== undefined) return stopped;

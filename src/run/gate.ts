@@ -12,11 +12,13 @@
  *   G3  A fork, an edited state or a rewind is another checkpoint, and asks anew.
  */
 
+import type { RunnableConfig } from "@langchain/core/runnables";
 import type {
   BaseCheckpointSaver,
   Checkpoint,
   CheckpointTuple,
 } from "@langchain/langgraph-checkpoint";
+import { withLeaseOf } from "../step-store.ts";
 import type { RunnableGraph } from "./graph.ts";
 import { allLevels } from "./tasks.ts";
 import type { Level } from "./tasks.ts";
@@ -64,15 +66,20 @@ async function gateOf(
   return gateBefore(level) ?? (await gateAfter(level, saver, threadId));
 }
 
-/** Keeps the approvals beside the checkpoint, as LangGraph keeps answers (invariant G2). */
+/**
+ * Keeps the approvals beside the checkpoint, as LangGraph keeps answers (invariant G2).
+ * @param leased the config of the run that it is done in; none where nobody runs the thread
+ */
 export async function approve(
   root: Level,
   gates: readonly Gate[],
   saver: BaseCheckpointSaver,
+  leased: RunnableConfig = {},
 ): Promise<void> {
+  const config = withLeaseOf(root.tuple.config, leased);
   for (const gate of gates) {
     // A task id that no task has: LangGraph passes over writes of tasks it does not know.
-    await saver.putWrites(root.tuple.config, [[CHANNEL, keyOf(gate)]], `approval:${keyOf(gate)}`);
+    await saver.putWrites(config, [[CHANNEL, keyOf(gate)]], `approval:${keyOf(gate)}`);
   }
 }
 

@@ -15,15 +15,22 @@ import { LeaseLostError } from "../errors.ts";
 import { events } from "../events.ts";
 import { randomTag } from "../ids.ts";
 import { systemProcesses } from "../process.ts";
-import type { Lease, LeaseStore } from "../step-store.ts";
+import { LEASE_TOKEN_KEY, LEASE_UNTIL_KEY, type Lease, type LeaseStore } from "../step-store.ts";
 
 export interface HeldLease {
   readonly token: number;
   /** Aborts with a {@link LeaseLostError} when the lease is lost. */
   readonly signal: AbortSignal;
+  /** Until when it certainly holds, by our own clock. */
+  until(): number;
   release(): Promise<void>;
   /** Renews it no more, and leaves giving it back to somebody else. */
   leave(): void;
+}
+
+/** What a config's `configurable` tells of it to all that is done under it. */
+export function configurableOf(held: HeldLease): Record<string, unknown> {
+  return { [LEASE_TOKEN_KEY]: held.token, [LEASE_UNTIL_KEY]: () => held.until() };
 }
 
 /** Who takes a lease: this process, and which of its runs. */
@@ -64,10 +71,12 @@ export function keepLease(
 ): HeldLease {
   const lost = new AbortController();
   const released = new AbortController();
-  const keeping = keep(store, clock, lease, duration, asked + duration, lost, released.signal);
+  const holds = { until: asked + duration };
+  const keeping = keep(store, clock, lease, duration, holds, lost, released.signal);
   return {
     token: lease.token,
     signal: lost.signal,
+    until: () => holds.until,
     leave: () => released.abort(new Error("left")),
     async release() {
       released.abort(new Error("released"));
@@ -82,11 +91,10 @@ async function keep(
   clock: Clock,
   lease: Lease,
   duration: number,
-  expiresAt: number,
+  holds: { until: number },
   lost: AbortController,
   released: AbortSignal,
 ): Promise<void> {
-  let until = expiresAt;
   while (!released.aborted) {
     try {
       await clock.sleep(duration / RENEWALS, released);
@@ -95,12 +103,12 @@ async function keep(
     }
     const asked = clock.now();
     try {
-      await renewed(store, clock, lease, duration, until, released);
-      until = asked + duration;
+      await renewed(store, clock, lease, duration, holds.until, released);
+      holds.until = asked + duration;
     } catch (error) {
       if (released.aborted) return;
       // A database that does not answer is asked again as long as the lease lasts.
-      if (!(error instanceof LeaseLostError) && clock.now() < until) continue;
+      if (!(error instanceof LeaseLostError) && clock.now() < holds.until) continue;
       events.emit("lease.lost", { threadId: lease.threadId, token: lease.token });
       lost.abort(new LeaseLostError(lease.threadId, lease.token));
       return;

@@ -3,6 +3,7 @@
 import type { Approval } from "../approval-store.ts";
 import { RejectedError, markExhausted } from "../errors.ts";
 import { decisionOf } from "../steps/approval-rules.ts";
+import { withLeaseOf } from "../step-store.ts";
 import { isParked } from "../steps/wait.ts";
 import { recallAnswers, type Answers } from "./answers.ts";
 import { approve, gatesOf, type Gate } from "./gate.ts";
@@ -88,7 +89,7 @@ async function passGates(
     if (steps !== undefined && inbox !== undefined) {
       await closeGates(steps, inbox, threadId, gates);
     }
-    await approve(level, gates, saver);
+    await approve(level, gates, saver, run.config);
     return { move: "invoke", isNew: false };
   }
   const { values } = await graph.getState({ configurable: { thread_id: threadId } });
@@ -104,14 +105,17 @@ async function passGates(
   }
   const edits = said.flatMap((approval) => editOf(approval));
   if (edits.length === 0) {
-    await approve(level, gates, saver);
+    await approve(level, gates, saver, run.config);
     return { move: "invoke", isNew: false };
   }
   for (const edit of edits) {
-    await graph.updateState({ configurable: { thread_id: threadId } }, edit);
+    const at = withLeaseOf({ configurable: { thread_id: threadId } }, run.config);
+    await graph.updateState(at, edit);
   }
   const edited = await readLevel(graph, saver, threadId);
-  if (edited !== undefined) await approve(edited, await gatesOf(edited, saver, threadId), saver);
+  if (edited !== undefined) {
+    await approve(edited, await gatesOf(edited, saver, threadId), saver, run.config);
+  }
   return { move: "invoke", isNew: true };
 }
 

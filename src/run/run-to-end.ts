@@ -19,11 +19,11 @@ import { anySignal } from "../abort.ts";
 import { systemClock } from "../clock.ts";
 import { PARK_AFTER_KEY } from "../context.ts";
 import { InvalidInputError, NotFoundError } from "../errors.ts";
-import { isDurableSaver, LEASE_TOKEN_KEY } from "../step-store.ts";
+import { isDurableSaver } from "../step-store.ts";
 import { begin, goOn } from "./drive.ts";
 import { finish } from "./finish.ts";
 import type { RunnableGraph } from "./graph.ts";
-import { holdLease } from "./lease.ts";
+import { configurableOf, holdLease, type HeldLease } from "./lease.ts";
 import type { RunOutcome } from "./outcome.ts";
 import type { Run, RunToEndOptions } from "./run.ts";
 import { isSameInput } from "./same-input.ts";
@@ -105,9 +105,9 @@ function prepare(graph: RunnableGraph, config: RunnableConfig, options: RunToEnd
   };
 }
 
-function under(run: Run, lease: { token: number; signal: AbortSignal }): Run {
+function under(run: Run, lease: HeldLease): Run {
   const { config } = run;
-  const configurable = { ...config.configurable, [LEASE_TOKEN_KEY]: lease.token };
+  const configurable = { ...config.configurable, ...configurableOf(lease) };
   const signal = anySignal(config.signal, lease.signal) as AbortSignal;
   return { ...run, config: { ...config, configurable, signal } };
 }

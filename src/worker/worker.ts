@@ -17,7 +17,7 @@ import type { Clock } from "../clock.ts";
 import type { Engine } from "../engine/engine.ts";
 import { InvalidInputError, LeaseLostError, isHoldfastError } from "../errors.ts";
 import { events } from "../events.ts";
-import { systemProcesses } from "../process.ts";
+import { processOf, systemProcesses } from "../process.ts";
 import { Attempt, type AttemptEnd } from "../run/attempt.ts";
 import type { RunnableGraph } from "../run/graph.ts";
 import { newOwner } from "../run/lease.ts";
@@ -262,7 +262,7 @@ export class Worker {
 }
 
 function isDead(owner: string): boolean {
-  return systemProcesses.isDead(owner.split("#", 1)[0] ?? owner);
+  return systemProcesses.isDead(processOf(owner));
 }
 
 /** What a run cannot be blamed for goes on elsewhere; anything else ends it. */

@@ -84,6 +84,7 @@ describe.each(PLACES)("the ledger's rows on %s", (_, newPlace) => {
     await expect(again).rejects.toMatchObject({ code: "LEASE_LOST" });
     const [row] = await store.list({ threadId: "t" });
     expect(row).toMatchObject({ key: "new", state: "recorded", result: '"second"' });
+    await leases.release(second);
     await graph.invoke({ order: "" }, syncRun("t"));
   });
 

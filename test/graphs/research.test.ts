@@ -346,7 +346,7 @@ test("langgraph.json names the graphs, compiled, and with the gate of this one",
   const config = JSON.parse(await readFile(join(root, "langgraph.json"), "utf8")) as {
     graphs: Record<string, string>;
   };
-  expect(Object.keys(config.graphs)).toEqual(["booking", "research", "returns"]);
+  expect(Object.keys(config.graphs)).toEqual(["booking", "ingest", "research", "returns"]);
   for (const [name, spec] of Object.entries(config.graphs)) {
     const [file = "", exported = ""] = spec.split(":");
     const module = (await import(join(root, file))) as Record<string, unknown>;

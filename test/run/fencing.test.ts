@@ -1,8 +1,12 @@
+import { spawnSync } from "node:child_process";
 import { Annotation, END, START, StateGraph } from "@langchain/langgraph";
 import { describe, expect, it } from "vitest";
 import type { HoldfastSaver } from "../../checkpointers/saver.ts";
 import { effect } from "../../src/effects/effect.ts";
+import type { Clock } from "../../src/clock.ts";
 import { isHoldfastError } from "../../src/errors.ts";
+import { events } from "../../src/events.ts";
+import { systemProcesses } from "../../src/process.ts";
 import { runToEnd } from "../../src/run/run-to-end.ts";
 import { LEASE_TOKEN_KEY, type LeaseStore } from "../../src/step-store.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
@@ -98,6 +102,34 @@ describe.each(PLACES)("a run that was overtaken, on %s", (_, newPlace) => {
     }
   });
 
+  it("begins no effect after its lease, though no timer has told it yet", async () => {
+    let now = 1_000_000;
+    // A process that stood still: its clock has moved, and none of its timers has run.
+    const clock: Clock = {
+      now: () => now,
+      sleep: (_, signal) =>
+        new Promise((_resolve, reject) => {
+          signal?.addEventListener("abort", () => reject(signal.reason as Error), { once: true });
+        }),
+    };
+    const saver = (await newPlace()).open({ clock });
+    let runs = 0;
+    inEffect.set("any", () => {
+      runs += 1;
+      return Promise.resolve();
+    });
+    const stop = events.on("effect.claimed", () => {
+      now += 20_000;
+    });
+    try {
+      const running = runToEnd(graphOf(saver, "a"), { log: [] }, on, { leaseDuration: 15_000 });
+      await expect(running).rejects.toSatisfy((error) => isHoldfastError(error, "LEASE_LOST"));
+    } finally {
+      stop();
+    }
+    expect(runs).toBe(0);
+  });
+
   it("takes nobody along: what others write in the same commit is stored", async () => {
     const place = await newPlace();
     const clock = new ManualClock();
@@ -120,6 +152,42 @@ describe.each(PLACES)("a run that was overtaken, on %s", (_, newPlace) => {
     ]);
     expect(results.map(({ status }) => status)).toEqual(["rejected", "fulfilled", "fulfilled"]);
     expect(isHoldfastError((results[0] as PromiseRejectedResult).reason, "LEASE_LOST")).toBe(true);
+  });
+
+  it("is not written to by who has no lease, unless that is allowed", async () => {
+    const place = await newPlace();
+    const clock = new ManualClock();
+    const saver = place.open({ clock });
+    inEffect.set("any", () => Promise.resolve());
+    const held = await (saver.steps.leases as LeaseStore).acquire("t", "a", 60_000);
+    for (const write of [
+      () => graphOf(saver, "b").invoke({ log: [] }, { ...on, durability: "sync" }),
+      () => graphOf(saver, "b").updateState(on, { log: ["by hand"] }),
+    ]) {
+      await expect(write()).rejects.toSatisfy((error) => isHoldfastError(error, "THREAD_BUSY"));
+    }
+    expect(await everything(place.open())).toEqual([]);
+    const lax = place.open({ clock, unleasedWrites: "allow" });
+    await graphOf(lax, "b").updateState(on, { log: ["by hand"] });
+    expect(await everything(place.open())).toHaveLength(1);
+    // Others' threads are free, and this one is once its lease has expired or was given back.
+    const other = { configurable: { thread_id: "u" } };
+    await graphOf(saver, "b").updateState(other, { log: ["by hand"] });
+    await clock.advance(60_000);
+    await graphOf(saver, "b").updateState(on, { log: ["late"] });
+    await saver.steps.leases?.release(held);
+    await graphOf(saver, "b").updateState(on, { log: ["free"] });
+    expect(await everything(place.open())).toHaveLength(3);
+  });
+
+  it("is free again at once where who held its lease was killed on the same machine", async () => {
+    const saver = (await newPlace()).open();
+    const gone = spawnSync("true");
+    const { own } = systemProcesses;
+    const owner = own.replace(/:\d+:[^:]*$/, `:${gone.pid}:1#killed`);
+    await (saver.steps.leases as LeaseStore).acquire("t", owner, 600_000);
+    await graphOf(saver, "b").updateState(on, { log: ["by hand"] });
+    expect(await everything(saver)).toHaveLength(1);
   });
 
   it("of a thread that was deleted begins no new one", async () => {

@@ -3,7 +3,7 @@
 import type { Command } from "commander";
 import { InvalidInputError } from "../../errors.ts";
 import type { Act, Cli } from "../cli.ts";
-import type { Drive } from "../drive.ts";
+import { underLease, type Drive } from "../drive.ts";
 import { Exit, EXIT } from "../exit.ts";
 import { goOn, goOnFrom, mustRead } from "../go-on.ts";
 import type { Answer, Say } from "../go-on.ts";
@@ -73,22 +73,17 @@ async function resume(
   const threadId = await findThread(saver, thread);
   const source = await cli.graphOf(threadId, asked, saver);
   const graph = await cli.openGraph(source, saver, { configurable });
-  const level = await mustRead({ graph, saver, threadId });
-  const run: Drive = {
-    io,
-    out,
-    graph,
-    graphName: source.name,
-    saver,
-    threadId,
-    level,
-    configurable,
-    recursionLimit,
-  };
-  const outcome =
-    options.checkpoint === undefined
-      ? await goOn(run, level, say)
-      : await goOnFrom(run, options.checkpoint, say);
+  const outcome = await underLease({ saver, threadId, io }, async (_, lease) => {
+    const level = await mustRead({ graph, saver, threadId });
+    const graphName = source.name;
+    const at: Drive = {
+      ...{ io, out, graph, graphName, saver, threadId },
+      ...{ level, configurable, recursionLimit, lease },
+    };
+    return options.checkpoint === undefined
+      ? goOn(at, level, say)
+      : goOnFrom(at, options.checkpoint, say);
+  });
   const code = await report(cli, graph, threadId, outcome);
   if (code !== EXIT.ok) throw new Exit(code);
 }

@@ -3,7 +3,7 @@
 import type { Command } from "commander";
 import { InvalidInputError } from "../../errors.ts";
 import type { Act, Cli } from "../cli.ts";
-import { drive } from "../drive.ts";
+import { drive, underLease } from "../drive.ts";
 import { Exit, EXIT } from "../exit.ts";
 import type { Graph } from "../graph.ts";
 import { parseCount, readJson, readObject } from "../input.ts";
@@ -78,36 +78,30 @@ async function run(cli: Cli, asked: string | undefined, options: RunOptions): Pr
   if (isStateGraph(graph) && (typeof input !== "object" || Array.isArray(input))) {
     throw new InvalidInputError('--input: expected a JSON object, such as {"topic": "kelp"}.');
   }
-  const level = await readLevel(graph, saver, threadId);
-  if (level !== undefined && options.abandon !== true) {
-    const stands = await standing(level, saver, threadId);
-    if (stands.status === "waiting") {
-      out.error(`Thread "${threadId}" waits for a person; new input would discard that step.`);
-      sayWaiting(cli, threadId, stands);
-      out.note("Or begin with this input all the same: --abandon");
-      throw new Exit(EXIT.waiting);
+  const outcome = await underLease({ saver, threadId, io }, async (_, lease) => {
+    const level = await readLevel(graph, saver, threadId);
+    if (level !== undefined && options.abandon !== true) {
+      const stands = await standing(level, saver, threadId);
+      if (stands.status === "waiting") {
+        out.error(`Thread "${threadId}" waits for a person; new input would discard that step.`);
+        sayWaiting(cli, threadId, stands);
+        out.note("Or begin with this input all the same: --abandon");
+        throw new Exit(EXIT.waiting);
+      }
+      if (stands.status !== "done") {
+        const nodes = level.tasks.filter(({ done }) => !done).map(({ name }) => name);
+        throw new InvalidInputError(
+          `Thread "${threadId}" has not finished (${[...new Set(nodes)].join(", ")}): go on with \`${cli.again("resume", threadId)}\`, or discard that step with --abandon.`,
+        );
+      }
     }
-    if (stands.status !== "done") {
-      const nodes = level.tasks.filter(({ done }) => !done).map(({ name }) => name);
-      throw new InvalidInputError(
-        `Thread "${threadId}" has not finished (${[...new Set(nodes)].join(", ")}): go on with \`${cli.again("resume", threadId)}\`, or discard that step with --abandon.`,
-      );
-    }
-  }
-  const outcome = await drive(
-    {
-      io,
-      out,
-      graph,
-      graphName: source.name,
-      saver,
-      threadId,
-      level,
-      configurable,
-      recursionLimit,
-    },
-    input,
-  );
+    const graphName = source.name;
+    const at = {
+      ...{ io, out, graph, graphName, saver, threadId },
+      ...{ level, configurable, recursionLimit, lease },
+    };
+    return drive(at, input);
+  });
   const code = await report(cli, graph, threadId, outcome);
   if (code !== EXIT.ok) throw new Exit(code);
 }

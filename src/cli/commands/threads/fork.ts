@@ -5,6 +5,7 @@ import { findCheckpoint } from "../../../history/find.ts";
 import { fork } from "../../../history/fork.ts";
 import type { Act, Cli } from "../../cli.ts";
 import { Exit, EXIT } from "../../exit.ts";
+import { underLease } from "../../drive.ts";
 import { goOn, mustRead } from "../../go-on.ts";
 import { readJson } from "../../input.ts";
 import { findThread } from "../../lookup.ts";
@@ -88,22 +89,15 @@ async function begin(cli: Cli, thread: string, options: Options): Promise<void> 
     return;
   }
   out.note(`forked at ${branch.checkpointId}`);
-  const level = await mustRead({ graph, saver, threadId });
-  const outcome = await goOn(
-    {
-      io,
-      out,
-      graph,
-      graphName: source.name,
-      saver,
-      threadId,
-      level,
-      configurable: {},
-      recursionLimit: undefined,
-    },
-    level,
-    { approved: false, answer: undefined },
-  );
+  const outcome = await underLease({ saver, threadId, io }, async (_, lease) => {
+    const level = await mustRead({ graph, saver, threadId });
+    const graphName = source.name;
+    const at = {
+      ...{ io, out, graph, graphName, saver, threadId, level, lease },
+      ...{ configurable: {}, recursionLimit: undefined },
+    };
+    return goOn(at, level, { approved: false, answer: undefined });
+  });
   const code = await report(cli, graph, threadId, outcome);
   if (code !== EXIT.ok) throw new Exit(code);
 }

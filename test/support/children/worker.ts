@@ -1,0 +1,35 @@
+/**
+ * A worker until it is killed. Args: place, world, name, options as JSON: `leaseDuration`, and whether
+ * its second node shall `hold` until it is told to go on.
+ */
+
+import { events } from "../../../src/events.ts";
+import { createRuntime } from "../../../src/runtime/create-runtime.ts";
+import { hear, say } from "../child-side.ts";
+import { openSaver } from "../open-saver.ts";
+import { orderGraph } from "../order-graph.ts";
+
+const [place = "", world = "", name = "", given = "{}"] = process.argv.slice(2);
+const { leaseDuration = 1_000, hold = false } = JSON.parse(given) as {
+  leaseDuration?: number;
+  hold?: boolean;
+};
+
+const graph = orderGraph({
+  ...{ name, world },
+  onCharge: (order) => say("charging", { order }),
+  hold: async (order) => {
+    say("holding", { order });
+    if (hold) await hear();
+  },
+});
+for (const event of ["lease.lost", "run.abandoned", "run.started"] as const) {
+  events.on(event, ({ threadId }) => say(event, { threadId }));
+}
+const runtime = createRuntime({
+  saver: openSaver(place),
+  graphs: { order: graph },
+  worker: false,
+});
+await runtime.worker({ leaseDuration, pollInterval: 50 }).start();
+say("ready");
