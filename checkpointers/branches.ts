@@ -23,19 +23,11 @@ import { TASKS, uuid5 } from "@langchain/langgraph-checkpoint";
 import type { Checkpoint, ChannelVersions } from "@langchain/langgraph-checkpoint";
 import type { RunnableConfig } from "@langchain/core/runnables";
 import type { Clock } from "../src/clock.ts";
-import { idOf, keyOf } from "../src/ids.ts";
+import { keyOf } from "../src/ids.ts";
 import type { FoundWrite } from "./dialect.ts";
-
-/** The task that LangGraph uses for writes that no task made: input, resume values. */
-export const NULL_TASK_ID = "00000000-0000-0000-0000-000000000000";
-
-const NULL_TASK_KEY = Buffer.from(NULL_TASK_ID);
-
-/** Above all numbers made of the time until the year 2096. */
-const CLOSED = 4_000_000_000_000_000;
-
-/** Of the part of a task's id that an "exit" invocation replaces by the step. */
-const STEP_LENGTH = 8;
+import { isStepOfExit, stepOf, tailOf, tailsOf } from "./exit.ts";
+import { CLOSED, NULL_TASK_ID, isTaskless, taskless, visibleWrites } from "./found-writes.ts";
+import { isExit, isRunOf, loopOf } from "./loop.ts";
 
 /** Latest reads that are remembered for those who cannot be recognised. */
 const MAX_READS = 1_000;
@@ -104,11 +96,6 @@ const NAMESPACE_BYTES = 16;
 /** The task in whose name `updateState` writes on a checkpoint. */
 export function updateTaskOf(checkpointId: string): string {
   return uuid5(UPDATE, checkpointId);
-}
-
-/** The object by which a loop is recognised: all its calls have the same one. */
-export function loopOf(config: RunnableConfig): object {
-  return config.metadata ?? config;
 }
 
 export class Branches {
@@ -341,101 +328,4 @@ function marksOf({ versions_seen, channel_values }: Checkpoint): Marks {
   const seen = Object.entries(versions_seen ?? {}).filter(([, of]) => Object.keys(of).length > 0);
   const sends: unknown = channel_values?.[TASKS];
   return { seen: JSON.stringify(seen), sends: Array.isArray(sends) ? sends.length : 0 };
-}
-
-/** Whether a loop stores nothing before its end; its config says so, as LangGraph reads it. */
-function isExit(config: RunnableConfig): boolean {
-  const { durability, checkpointDuring } = config as Record<string, unknown>;
-  if (durability !== undefined) return durability === "exit";
-  if (checkpointDuring !== undefined) return checkpointDuring === false;
-  return config.configurable?.["__pregel_durability"] === "exit";
-}
-
-/** At its end such a loop stores what tasks wrote under their ids with the step in front. */
-function isStepOfExit(taskId: string): boolean {
-  return /^0000[\d-]{4}-/.test(taskId) && taskId !== NULL_TASK_ID;
-}
-
-function stepOf(taskId: string): number {
-  return Number.parseInt(taskId.slice(0, STEP_LENGTH).replace(/^0+(?=-)/, ""), 10);
-}
-
-function tailOf(taskId: string): string {
-  return taskId.slice(STEP_LENGTH);
-}
-
-function tailsOf(writes: readonly FoundWrite[]): Map<string, boolean> {
-  const tails = new Map<string, boolean>();
-  for (const write of writes) {
-    const task = isTaskless(write) ? undefined : idOf(write.task);
-    if (task === undefined) continue;
-    const tail = tailOf(task);
-    tails.set(tail, write.branch < CLOSED || tails.get(tail) === true);
-  }
-  return tails;
-}
-
-/**
- * The writes on a checkpoint that are shown to its reader. An "exit" invocation would store those of an
- * earlier one as its own, under ids that no longer tell them from others.
- */
-export function shownTo<W extends FoundWrite>(config: RunnableConfig, writes: W[]): W[] {
-  if (!isRunOf(config) || !isExit(config)) return writes;
-  return writes.filter(({ branch, task }) => branch < CLOSED || !isStepOfExit(idOf(task) ?? ""));
-}
-
-/** Whether no task made it. */
-export function isTaskless(write: FoundWrite): boolean {
-  return NULL_TASK_KEY.equals(write.task);
-}
-
-/**
- * One write for each task and index: the first one stays (a task's result is never replaced), except
- * for special channels, where the latest counts. Of writes without a task all of the latest branch count,
- * and no other: LangGraph replaces what it found by what it is told.
- */
-export function visibleWrites<W extends FoundWrite>(writes: readonly W[]): W[] {
-  const visible: W[] = [];
-  const told = writes.filter((write) => write.idx >= 0 && isTaskless(write));
-  const latest = told.reduce((max, { branch }) => Math.max(max, branch), 0);
-  for (const write of writes) {
-    if (write.branch !== latest && told.includes(write)) continue;
-    const last = visible.at(-1);
-    const same =
-      last !== undefined && last.idx === write.idx && Buffer.compare(last.task, write.task) === 0;
-    if (!same) visible.push(write);
-    else if (write.idx < 0) visible[visible.length - 1] = write;
-  }
-  return visible;
-}
-
-/** How a child notes that it took of a branch only what no task wrote. */
-function taskless(branch: number): number {
-  return -1 - branch;
-}
-
-/** Whether a child that noted these branches took a write of its parent. */
-export function tookWrite(consumed: readonly number[] | null, write: FoundWrite): boolean {
-  if (consumed === null) return write.branch === 0;
-  return (
-    consumed.includes(write.branch) ||
-    (isTaskless(write) && consumed.includes(taskless(write.branch)))
-  );
-}
-
-/**
- * Whether a read is that of a loop which will run all tasks of the checkpoint again, whatever writes it
- * finds: LangGraph decides by the mere presence of a checkpoint id in a run's config (which those of
- * subgraphs always have), and for `updateState` by its value.
- */
-export function runsAnew(config: RunnableConfig): boolean {
-  const configurable = config.configurable ?? {};
-  return isRunOf(config)
-    ? "checkpoint_id" in configurable
-    : configurable["checkpoint_id"] !== undefined;
-}
-
-/** Whether it is the config of a loop, rather than of `getState` or `updateState`. */
-export function isRunOf(config: RunnableConfig): boolean {
-  return config.recursionLimit !== undefined;
 }

@@ -8,7 +8,8 @@
 
 import type { CheckpointPendingWrite, DeltaChannelHistory } from "@langchain/langgraph-checkpoint";
 import { idOf, keyOf } from "../src/ids.ts";
-import { NULL_TASK_ID, tookWrite, updateTaskOf, visibleWrites } from "./branches.ts";
+import { updateTaskOf } from "./branches.ts";
+import { NULL_TASK_ID, tookWrite, visibleWrites } from "./found-writes.ts";
 import type { Target } from "./config.ts";
 import type { Ancestor } from "./dialect.ts";
 import { Decoder } from "./encoding/decode.ts";

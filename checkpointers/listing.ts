@@ -11,7 +11,8 @@ import type { CheckpointListOptions, CheckpointTuple } from "@langchain/langgrap
 import type { RunnableConfig } from "@langchain/core/runnables";
 import { InvalidInputError, isHoldfastError } from "../src/errors.ts";
 import { idOf, keyOf } from "../src/ids.ts";
-import { isTaskless, shownTo, visibleWrites } from "./branches.ts";
+import { shownTo } from "./exit.ts";
+import { isTaskless, visibleWrites } from "./found-writes.ts";
 import { readTarget } from "./config.ts";
 import type { CheckpointQuery, CheckpointRow, FoundWrite, ThreadRow } from "./dialect.ts";
 import { parseCell } from "./encoding/cells.ts";

@@ -1,6 +1,7 @@
 /** A checkpoint as found, made of versions and trees, and remembered. */
 
-import { checkpointPlace, visibleWrites } from "./branches.ts";
+import { checkpointPlace } from "./branches.ts";
+import { visibleWrites } from "./found-writes.ts";
 import type { FoundCheckpoint, WholeCheckpoint } from "./dialect.ts";
 import { cellText, parseCell } from "./encoding/cells.ts";
 import type { Decoder } from "./encoding/decode.ts";

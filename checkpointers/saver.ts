@@ -41,15 +41,10 @@ import type {
   ThreadStats,
   ThreadStore,
 } from "../src/store.ts";
-import {
-  Branches,
-  NULL_TASK_ID,
-  checkpointPlace,
-  isRunOf,
-  loopOf,
-  runsAnew,
-  shownTo,
-} from "./branches.ts";
+import { Branches, checkpointPlace } from "./branches.ts";
+import { shownTo } from "./exit.ts";
+import { NULL_TASK_ID } from "./found-writes.ts";
+import { isRunOf, loopOf, runsAnew } from "./loop.ts";
 import { readTarget } from "./config.ts";
 import {
   UNLEASED,

@@ -1,6 +1,6 @@
 /** Checkpoints, their channel versions, payloads and pending writes: written and read. */
 
-import { NULL_TASK_ID } from "../branches.ts";
+import { NULL_TASK_ID } from "../found-writes.ts";
 import { isHoldfastError } from "../../src/errors.ts";
 import type { Cell } from "../encoding/cells.ts";
 import { HASH_LENGTH, REFERENCE } from "../encoding/payloads.ts";
