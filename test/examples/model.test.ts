@@ -1,7 +1,14 @@
 /** A provider that limits, and one whose context overflows, met by a durable model in a graph. */
 
-import { BudgetExceededError, durable, durableModel, events, type ModelPolicy } from "holdfast";
-import { fakeOpenAI } from "holdfast/testing";
+import {
+  BudgetExceededError,
+  classify,
+  durable,
+  durableModel,
+  events,
+  type ModelPolicy,
+} from "holdfast";
+import { fakeOpenAI, type ChatRequest } from "holdfast/testing";
 import { Annotation, Command, END, START, StateGraph } from "@langchain/langgraph";
 import { ChatOpenAI } from "@langchain/openai";
 import { describe, expect, onTestFinished, test } from "vitest";
@@ -84,25 +91,63 @@ describe.each(PLACES)("429, 429, 200, in real time, on %s", (_, newPlace) => {
 });
 
 describe.each(PLACES)("an overflow, on %s", (_, newPlace) => {
-  test("is asked once, and routed to a summarising step", async () => {
+  test("is asked once, and routed to a summarising step, from which the run completes", async () => {
     const { api, model } = await provider();
-    const error = { code: "context_length_exceeded", message: "too long", type: "invalid_request" };
-    api.fail({ status: 400, body: { error } });
+    /** What the model takes, in characters of the prompt. */
+    const context = 2_000;
+    const isOver = ({ messages }: ChatRequest): boolean =>
+      messages.reduce((sum, { content }) => sum + String(content).length, 0) > context;
+    api.fail({
+      status: 400,
+      body: {
+        error: {
+          code: "context_length_exceeded",
+          type: "invalid_request_error",
+          message: "This model's maximum context length is exceeded.",
+        },
+      },
+      times: Infinity,
+      when: isOver,
+    });
     const used = durableModel(model);
-    const State = Annotation.Root({ text: Annotation<string>, path: Annotation<string> });
-    const ask = async ({ text }: typeof State.State) => ({ path: (await used.invoke(text)).text });
+    const State = Annotation.Root({
+      document: Annotation<string>,
+      failure: Annotation<string>,
+      answer: Annotation<string>,
+    });
+    const ask = async ({ document }: typeof State.State) => ({
+      answer: (await used.invoke(`What do otters eat?\n\n${document}`)).text,
+    });
+    const summarise = async ({ document }: typeof State.State) => {
+      const pieces = document.match(new RegExp(`.{1,${context / 2}}`, "gs")) ?? [];
+      const shorter = pieces.map((piece) => used.invoke(`Shorten this.\n\n${piece}`));
+      return { document: (await Promise.all(shorter)).map(({ text }) => text).join("\n") };
+    };
     const graph = new StateGraph(State)
       .addNode("ask", durable(ask), {
         ends: ["summarise"],
-        errorHandler: () => new Command({ goto: "summarise" }),
+        errorHandler: (__, { error }) =>
+          new Command({
+            goto: "summarise",
+            update: { failure: classify(error).kind },
+          }),
       })
-      .addNode("summarise", () => ({ path: "summarised" }))
+      .addNode("summarise", durable(summarise))
       .addEdge(START, "ask")
-      .addEdge("summarise", END)
+      .addEdge("summarise", "ask")
       .compile({ checkpointer: (await newPlace()).open() });
-    expect(await graph.invoke({ text: "long", path: "" }, syncRun("o"))).toMatchObject({
-      path: "summarised",
-    });
-    expect(api.requests).toHaveLength(1);
+
+    const document = "Otters eat urchins, and urchins eat kelp. ".repeat(100);
+    const done = await graph.invoke({ document, failure: "", answer: "" }, syncRun("o"));
+    expect(done.failure).toBe("context-overflow");
+    expect(done.answer).toContain("urchins");
+    expect(done.document.length).toBeLessThan(context);
+    expect(api.requests.filter(({ body }) => isOver(body))).toHaveLength(1);
+    expect(api.requests.map(({ outcome }) => outcome)).toEqual([
+      "failed",
+      ...Array.from({ length: Math.ceil(document.length / (context / 2)) }, () => "answered"),
+      "answered",
+    ]);
+    expect((await graph.getState(syncRun("o"))).next).toEqual([]);
   });
 });
