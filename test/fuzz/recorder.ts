@@ -44,6 +44,8 @@ export class Recorder {
     const put = saver.put.bind(saver);
     const putWrites = saver.putWrites.bind(saver);
     const getTuple = saver.getTuple.bind(saver);
+    const getDeltaChannelHistory = saver.getDeltaChannelHistory.bind(saver);
+    const list = saver.list.bind(saver);
     saver.put = (config, checkpoint, metadata, newVersions) => {
       if (metadata.step !== STUB_STEP)
         this.#note({
@@ -58,6 +60,9 @@ export class Recorder {
     saver.putWrites = (config, writes, taskId) =>
       this.gate(config).saving(putWrites(config, writes, taskId));
     saver.getTuple = (config) => this.gate(config).saving(getTuple(config));
+    saver.getDeltaChannelHistory = (options) =>
+      this.gate(options.config).saving(getDeltaChannelHistory(options));
+    saver.list = (config, options) => eachSaved(this.gate(config), list(config, options));
   }
 
   #note(put: Put): void {
@@ -65,5 +70,18 @@ export class Recorder {
     if (this.#seen.has(key)) return;
     this.#seen.add(key);
     this.puts.push(put);
+  }
+}
+
+/** What a saver lists, where waiting for each counts as one of its calls. */
+async function* eachSaved<T>(gate: Gate, listed: AsyncGenerator<T>): AsyncGenerator<T> {
+  try {
+    for (;;) {
+      const next = await gate.saving(listed.next());
+      if (next.done === true) return;
+      yield next.value;
+    }
+  } finally {
+    await listed.return(undefined);
   }
 }

@@ -1,6 +1,7 @@
 /** Runs a case's operations one after the other, and says what came of each. */
 
 import { Command, type StateSnapshot } from "@langchain/langgraph";
+import { WRITES_IDX_MAP } from "@langchain/langgraph-checkpoint";
 import type { RunnableConfig } from "@langchain/core/runnables";
 import {
   allGraphs,
@@ -15,6 +16,7 @@ import {
 import { Gate } from "./gate.ts";
 import { allNodes, innerLayout, mayRunTwoSubgraphs, type Layout } from "./layout.ts";
 import type { Config, State } from "./loose.ts";
+import { NULL_TASK_ID } from "./oracle.ts";
 import { hash, pick } from "./random.ts";
 import { OP_KEY } from "./recorder.ts";
 import type { Run } from "./run.ts";
@@ -88,7 +90,7 @@ class Script {
     const nodes = allNodes(layout);
     recorder.plan(name, new Gate(op.fault && { ...op.fault, node: op.fault.node % nodes.length }));
     const config = this.#config(op.thread, name, at);
-    const running = this.#running(config, op);
+    const running = await this.#running(config, op);
     switch (op.do) {
       case "input":
         return graph.invoke(inputOf(layout, op.seed), running);
@@ -212,20 +214,38 @@ class Script {
     const from: RunnableConfig = {
       configurable: { ...snapshot.config.configurable, [OP_KEY]: name },
     };
-    return graph.invoke(null, this.#running(from, op));
+    return graph.invoke(null, await this.#running(from, op));
   }
 
   /**
    * Not "exit" for a command where there are delta channels: if it gets no further, LangGraph stores what
    * it wrote twice, in the checkpoint's values and as pending writes on it (`_flushPendingWrites`), so
-   * that plain reducers apply it twice, and no oracle can say what is right.
+   * that plain reducers apply it twice, and no oracle can say what is right. Nor for who goes on from
+   * what a command left on a checkpoint, unless by a fork: the same happens to the checkpoint itself.
    */
-  #running(config: RunnableConfig, op: InvokeOp | SubgraphOp): Config {
+  async #running(config: RunnableConfig, op: InvokeOp | SubgraphOp): Promise<Config> {
     const unsafe =
       (this.#inPlace && op.durability === "async") ||
-      (this.#delta && op.durability === "exit" && op.do === "command");
+      (this.#delta &&
+        op.durability === "exit" &&
+        (op.do === "command" || (await this.#goesOnFromCommand(config, op))));
     const durability = unsafe ? "sync" : op.durability;
     return { ...config, durability, recursionLimit: RECURSION_LIMIT };
+  }
+
+  async #goesOnFromCommand(config: RunnableConfig, op: InvokeOp | SubgraphOp): Promise<boolean> {
+    if (op.do !== "continue" && op.do !== "resume") return false;
+    const { [OP_KEY]: _, ...configurable } = config.configurable ?? {};
+    const found = await this.#run.saver.getTuple({ configurable });
+    const isTold = found?.pendingWrites?.some(
+      ([task, channel]) => task === NULL_TASK_ID && !(channel in WRITES_IDX_MAP),
+    );
+    if (found === undefined || isTold !== true) return false;
+    const { id } = found.checkpoint;
+    const isHead = this.#roots(this.#run.threadId(op.thread)).every((put) => put.id <= id);
+    const { source } = found.metadata ?? {};
+    const forks = op.do === "continue" && !isHead && (source === "input" || source === "loop");
+    return !forks;
   }
 
   #config(thread: number, name: string, at: string | undefined): RunnableConfig {
