@@ -90,7 +90,8 @@ class DurableTool extends StructuredTool {
         name: this.name,
         policy: this.#policy,
         args,
-        id: config?.toolCall?.id,
+        // Some providers give none, or an empty one.
+        id: config?.toolCall?.id || undefined,
         signal: config?.signal,
         perform: async (signal, idempotencyKey) => {
           const given: ToolCallConfig = { ...config, signal, idempotencyKey };

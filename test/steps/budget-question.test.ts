@@ -60,13 +60,16 @@ type Node = () => Promise<{ said: string[] }>;
 const open = (place: Place) => approvals(place.open()).list();
 
 describe.each(PLACES)("a spent budget, on %s", (_, newPlace) => {
-  test.each([
-    ["plain", (node: Node): Node => node],
-    ["durable", (node: Node) => durable(node) as Node],
-  ])("asks a person, and goes on with more (a %s node)", async (_kind, wrap) => {
+  const policy = { calls: 2, onExhausted: "ask" } as const;
+  test.each<[string, BudgetPolicy, (node: Node) => Node]>([
+    ["a model's, in a plain node", policy, (node) => node],
+    ["a model's, in a durable node", policy, (node) => durable(node) as Node],
+    // Of one account the stricter limit counts.
+    ["its node's", { calls: 100 }, (node) => durable(node, { budget: policy }) as Node],
+  ])("asks a person, and goes on with more (%s)", async (_of, budget, wrap) => {
     const place = await newPlace();
     const { api, model } = await provider();
-    const graph = asking(place, model({ calls: 2, onExhausted: "ask" }), 5, wrap);
+    const graph = asking(place, model(budget), 5, wrap);
     expect((await runToEnd(graph, {}, onThread("t"))).status).toBe("interrupted");
     const [first, ...others] = await open(place);
     expect(others).toEqual([]);

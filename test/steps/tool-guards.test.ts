@@ -1,10 +1,16 @@
 /** Durable tools under limits and budgets, and outside of graphs. */
 
-import { HumanMessage, type BaseMessage, type ToolMessage } from "@langchain/core/messages";
+import {
+  AIMessage,
+  HumanMessage,
+  type BaseMessage,
+  type ToolMessage,
+} from "@langchain/core/messages";
 import { RunnableLambda } from "@langchain/core/runnables";
 import { tool } from "@langchain/core/tools";
 import { ChatOpenAI } from "@langchain/openai";
-import { Annotation, END, START, StateGraph } from "@langchain/langgraph";
+import { Annotation, END, MessagesAnnotation, START, StateGraph } from "@langchain/langgraph";
+import { ToolNode } from "@langchain/langgraph/prebuilt";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { durableModel } from "../../src/steps/model.ts";
 import { durableTool, type ToolCallConfig } from "../../src/steps/tool.ts";
@@ -44,6 +50,25 @@ describe.each(PLACES)("a durable tool, on %s", (_, newPlace) => {
     }
     expect(statuses((await done).messages)).toEqual(Array(5).fill("success"));
     expect(most).toBe(2);
+  });
+
+  test("is called by a provider that gives no ids", async () => {
+    const ship = durableTool(
+      tool(({ order }) => `shipped ${order}`, named("ship")),
+      { ...reads, limit: { concurrency: 1 } },
+    );
+    const calls = orders.map((order) => ({ name: "ship", args: { order }, id: "" }));
+    const graph = new StateGraph(MessagesAnnotation)
+      .addNode("ask", () => ({ messages: [new AIMessage({ content: "", tool_calls: calls })] }))
+      .addNode("tools", new ToolNode([ship]))
+      .addEdge(START, "ask")
+      .addEdge("ask", "tools")
+      .addEdge("tools", END)
+      .compile({ checkpointer: (await newPlace()).open() });
+    const { messages } = await graph.invoke(input, syncRun("t"));
+    expect(messages.slice(2).map(({ content }) => content)).toEqual(
+      orders.map((order) => `shipped ${order}`),
+    );
   });
 
   test("has a budget of its own in each run", async () => {
