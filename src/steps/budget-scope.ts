@@ -93,7 +93,8 @@ async function reserveOrAsk(
   scope: BudgetScope,
   options: ReserveOptions,
 ): Promise<BudgetReservation> {
-  const { account, limits, onExhausted } = scope;
+  const { account, onExhausted } = scope;
+  const limits = limitsOf(scope);
   for (;;) {
     const reserved = await tryReserve(steps, account, limits, options);
     if (!("error" in reserved)) return reserved;
@@ -102,6 +103,12 @@ async function reserveOrAsk(
     const limit = await askForMore(account, limits[unit] ?? 0, reserved, options.origin);
     await raiseBudget(steps, account, unit, limit, options.origin);
   }
+}
+
+/** What it does not pay for may be spent. */
+function limitsOf({ limits, counts = BUDGET_UNITS }: BudgetScope): BudgetLimits {
+  const own = BUDGET_UNITS.map((unit) => [unit, counts.includes(unit) ? limits[unit] : undefined]);
+  return Object.fromEntries(own) as BudgetLimits;
 }
 
 function countedBy({ counts = BUDGET_UNITS }: BudgetScope, amounts: Amounts): Amounts {

@@ -104,9 +104,18 @@ describe.each(PLACES)("a durable tool, on %s", (_, newPlace) => {
       async ({ order }) => (await model.invoke(`Write about ${order}`)).text,
       named("write"),
     );
+    const once = durableTool(write, { ...reads, budget: { calls: 1, tokens: 1_000 } });
+    const place = await newPlace();
+    const { messages: asked } = await toolsGraph(place.open(), [once], ["o1", "o2"]).invoke(
+      ...[input, syncRun("t0")],
+    );
+    expect(statuses(asked).toSorted()).toEqual(["error", "success"]);
+    const before = api.requests.length;
+    expect(before).toBe(1);
+
     const flaky = failTimes(1, () => "sent", down);
     const send = tool(() => flaky(), named("send"));
-    const saver = (await newPlace()).open();
+    const saver = place.open();
     const tools = [
       durableTool(write, { ...reads, budget: { tokens: 40, calls: 3 } }),
       durableTool(send, { ...reads, budget: { retries: 0 } }),
@@ -121,7 +130,7 @@ describe.each(PLACES)("a durable tool, on %s", (_, newPlace) => {
     const refused = told.filter(({ status }) => status === "error");
     expect(refused.length).toBeGreaterThan(0);
     for (const { content } of refused) expect(content).toContain('"write of the run"');
-    expect(api.requests).toHaveLength(2 + told.length - refused.length);
+    expect(api.requests).toHaveLength(before + 2 + told.length - refused.length);
   });
 
   test("knows its node where LangChain's streams lose it", async () => {
