@@ -87,8 +87,8 @@ function runOf({ graph, saver, threadId, io, lease }: Drive): Run {
 }
 
 /** An approval is for a gate that was reached: not for the next one that may come. */
-async function mustBeAtGate(
-  { saver, threadId }: Drive,
+export async function mustBeAtGate(
+  { saver, threadId }: Pick<Drive, "saver" | "threadId">,
   level: Level,
   gates: readonly Gate[],
 ): Promise<void> {

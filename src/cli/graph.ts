@@ -133,6 +133,11 @@ function compile(value: unknown, label: string): Graph {
   );
 }
 
+/** Its input is a state; that of a function made with `entrypoint()` may be anything. */
+export function isStateGraph(graph: Graph): boolean {
+  return "builder" in graph;
+}
+
 function isCompiled(value: unknown): value is Graph {
   return (
     typeof value === "object" &&

@@ -68,6 +68,23 @@ export function parseDuration(text: string): number | undefined {
   return Number(match[1]) * (UNITS[match[2] ?? ""] ?? 0);
 }
 
+/** A duration for a program's sake: `1500` milliseconds, or `90s` as above. */
+export function parseMilliseconds(text: string, option: string): number {
+  const duration = /^\d+$/.test(text) ? Number(text) : parseDuration(text);
+  if (duration !== undefined && Number.isSafeInteger(Math.round(duration)) && duration > 0) {
+    return Math.round(duration);
+  }
+  throw new InvalidInputError(
+    `${option}: "${clip(text)}" is neither a number of milliseconds above 0 nor a duration such as 90s or 10m.`,
+  );
+}
+
+/** An instant that may come, or how soon: `2026-10-01T12:00Z`, `10m`. */
+export function parseMoment(text: string, option: string, now: number): Date {
+  const from = parseDuration(text);
+  return from === undefined ? parseInstant(text, option, now) : new Date(now + from);
+}
+
 /** An instant, or how long ago: `2026-10-01`, `2026-10-01T12:00Z`, `12h`. */
 export function parseInstant(text: string, option: string, now: number): Date {
   const ago = parseDuration(text);
@@ -98,6 +115,13 @@ function jsonOrText(text: string): unknown {
   } catch {
     return text;
   }
+}
+
+/** A whole number, which may be negative. */
+export function parseWhole(text: string, option: string): number {
+  const number = Number(text);
+  if (/^[+-]?\d{1,9}$/.test(text)) return number;
+  throw new InvalidInputError(`${option}: "${clip(text)}" is not a whole number.`);
 }
 
 /** A whole number from 1. */

@@ -8,6 +8,7 @@ export interface Sink {
   write(text: string): unknown;
   readonly isTTY?: boolean | undefined;
   readonly columns?: number | undefined;
+  readonly rows?: number | undefined;
 }
 
 export interface Io {
@@ -21,14 +22,16 @@ export interface Io {
   ask: ((question: string) => Promise<string>) | undefined;
   env: Record<string, string | undefined>;
   cwd: string;
-  /** Aborted by Ctrl-C. */
+  /** Aborted by Ctrl-C, or SIGTERM. */
   signal: AbortSignal;
+  /** What the second such signal does; without it, that ends the process, and with it, the third one does. */
+  onSecondSignal: (handler: () => void) => void;
   now(): number;
   newThreadId(): string;
 }
 
 /** The real ones. */
-export function processIo(signal: AbortSignal): Io {
+export function processIo({ signal, onSecondSignal }: Pick<Io, "signal" | "onSecondSignal">): Io {
   const { stdin, stdout, stderr } = process;
   return {
     stdout,
@@ -53,6 +56,7 @@ export function processIo(signal: AbortSignal): Io {
     env: process.env,
     cwd: process.cwd(),
     signal,
+    onSecondSignal,
     now: () => Date.now(),
     newThreadId: () => randomUUID(),
   };

@@ -1,6 +1,7 @@
-/** Threads by id or by a unique beginning of one. */
+/** Threads and runs by id or by a unique beginning of one. */
 
 import { InvalidInputError, NotFoundError } from "../errors.ts";
+import type { RunQueue } from "../run-store.ts";
 import type { Saver } from "./database.ts";
 import { fit, harmless } from "./text.ts";
 
@@ -14,6 +15,19 @@ export async function findThread(saver: Saver, id: string): Promise<string> {
   const { threads } = await saver.listThreads({ prefix: id, limit: SHOWN + 1 });
   return theOnly(
     threads.map((thread) => thread.threadId),
+    "thread",
+    id,
+  );
+}
+
+/** The full id of the run. */
+export async function findRun(queue: RunQueue, id: string): Promise<string> {
+  if (id === "") throw new InvalidInputError("A run id cannot be empty.");
+  if ((await queue.read(id)) !== undefined) return id;
+  const runs = await queue.list({ prefix: id, limit: SHOWN + 1 });
+  return theOnly(
+    runs.map((run) => run.runId),
+    "run",
     id,
   );
 }
@@ -24,13 +38,13 @@ async function threadExists(saver: Saver, id: string): Promise<boolean> {
   return false;
 }
 
-function theOnly(found: readonly string[], id: string): string {
+function theOnly(found: readonly string[], what: string, id: string): string {
   const [only, ...others] = found;
-  if (only === undefined) throw new NotFoundError(`There is no thread "${clip(id)}".`);
+  if (only === undefined) throw new NotFoundError(`There is no ${what} "${clip(id)}".`);
   if (others.length === 0) return only;
   const shown = found.slice(0, SHOWN).map(clip).join(", ");
   throw new InvalidInputError(
-    `"${clip(id)}" is the beginning of several threads: ${shown}${found.length > SHOWN ? ", …" : ""}. Give more of it.`,
+    `"${clip(id)}" is the beginning of several ${what}s: ${shown}${found.length > SHOWN ? ", …" : ""}. Give more of it.`,
   );
 }
 

@@ -52,7 +52,7 @@ export class Output {
     }
     if (this.format === "json") this.json(kept.map(toJson));
     else if (this.forPeople && kept.length > 0) {
-      this.lines(tableLines(kept, columns, this.width, this.paint.bold));
+      this.lines(this.table(kept, columns));
     }
     return count;
   }
@@ -66,6 +66,16 @@ export class Output {
   /** One JSON document: indented, or on one line where lines separate documents. */
   json(value: unknown): void {
     this.#write(JSON.stringify(toPlain(value), undefined, this.format === "jsonl" ? 0 : 2));
+  }
+
+  /** One JSON document on a line, whatever the format is. */
+  jsonLine(value: unknown): void {
+    this.#write(JSON.stringify(toPlain(value)));
+  }
+
+  /** The lines of a table, for who writes them himself. */
+  table<T>(rows: readonly T[], columns: readonly Column<T>[]): string[] {
+    return tableLines(rows, columns, this.width, this.paint.bold);
   }
 
   lines(lines: readonly string[]): void {

@@ -2,24 +2,40 @@
 
 import { EXIT } from "./exit.ts";
 import { processIo } from "./io.ts";
+import type { Io } from "./io.ts";
 import { main } from "./main.ts";
 
 export async function start(): Promise<void> {
   hideExperimentalWarnings();
   keepLogsOutOfData();
   endQuietlyOnClosedPipe();
-  const abort = new AbortController();
-  // The first Ctrl-C ends the run in order; the second ends the process.
-  const interrupt = (): void => {
-    if (abort.signal.aborted) process.exit(EXIT.interrupted);
-    abort.abort(new Error("interrupted"));
-  };
-  process.on("SIGINT", interrupt);
-  process.on("SIGTERM", interrupt);
-  const code = await main(process.argv.slice(2), processIo(abort.signal));
+  const code = await main(process.argv.slice(2), processIo(heedSignals()));
   await flushed();
   // Not only `exitCode`: a node that ignores the abort would keep the process alive.
   process.exit(code);
+}
+
+/** The first Ctrl-C ends the run in order; the second ends the process, unless the command has a use for it. */
+function heedSignals(): Pick<Io, "signal" | "onSecondSignal"> {
+  const abort = new AbortController();
+  let second: (() => void) | undefined;
+  const interrupt = (): void => {
+    if (!abort.signal.aborted) {
+      abort.abort(new Error("interrupted"));
+      return;
+    }
+    const handler = second ?? (() => process.exit(EXIT.interrupted));
+    second = undefined;
+    handler();
+  };
+  process.on("SIGINT", interrupt);
+  process.on("SIGTERM", interrupt);
+  return {
+    signal: abort.signal,
+    onSecondSignal: (handler) => {
+      second = handler;
+    },
+  };
 }
 
 /** Node's built-in SQLite and type stripping work; that they may change is not the user's concern. */

@@ -125,7 +125,7 @@ export class Attempt {
           ...configurableOf(held),
           [PARK_AFTER_KEY]: PARK_AFTER,
         },
-        metadata: { ...details.metadata, run_id: runId },
+        metadata: { graph_id: run.graph, ...details.metadata, run_id: runId },
         ...(details.stepLimit === undefined ? {} : { recursionLimit: details.stepLimit }),
         signal,
         control: this.#control,

@@ -3,7 +3,13 @@
 import { afterAll, describe, expect, it } from "vitest";
 import { parseDatabaseUrl } from "../../src/cli/database-url.ts";
 import { bytes, shortIds, when } from "../../src/cli/format.ts";
-import { parseDuration, parseInstant, parsePairs } from "../../src/cli/input.ts";
+import {
+  parseDuration,
+  parseInstant,
+  parseMilliseconds,
+  parseMoment,
+  parsePairs,
+} from "../../src/cli/input.ts";
 import { toPlain } from "../../src/cli/plain.ts";
 import { tableLines } from "../../src/cli/table.ts";
 import { fit, harmless, widthOf } from "../../src/cli/text.ts";
@@ -19,6 +25,9 @@ const COMMANDS = [
     "threads",
     name,
   ]),
+  ...["start", "ls", "get", "wait", "cancel", "retry", "revive"].map((name) => ["runs", name]),
+  ["worker"],
+  ["status"],
   ["graph"],
   ["import"],
   ["migrate"],
@@ -49,6 +58,15 @@ describe("every command", () => {
     [["run", "plain", "--durability", "exit"], /always runs in "sync"/],
     [["run", "plain", "--recursion-limit", "many"], /--recursion-limit/],
     [["run", "plain", "--configurable", "[]"], /--configurable/],
+    [["runs", "start", "plain", "-i", "null"], /null is no input/],
+    [["runs", "start", "plain", "--deadline", "soon"], /--deadline/],
+    [["runs", "start", "plain", "--priority", "1.5"], /--priority/],
+    [["runs", "start", "plain", "--at", "noon"], /--at/],
+    [["runs", "start", "plain", "--strategy", "hope"], /reject, enqueue, interrupt, rollback/],
+    [["runs", "ls", "--status", "odd"], /Allowed choices are/],
+    [["worker", "--concurrency", "0"], /--concurrency/],
+    [["worker", "--grace", "0"], /--grace/],
+    [["worker", "--graphs", ","], /--graphs/],
     [["resume", "x", "--interrupt", "y"], /--value is missing/],
     [["resume", "x", "--value", "nope"], /--value: .*not valid JSON/],
   ])("%j is a usage error of one line", async (words, message) => {
@@ -109,6 +127,10 @@ describe("values on the command line", () => {
       "2026-10-01T12:00:00.000Z",
     );
     expect(() => parseInstant("1", "--since", 0)).toThrow(/--since/);
+    expect(parseMoment("2h", "--at", 1_000).getTime()).toBe(7_201_000);
+    expect(["1500", "90s"].map((text) => parseMilliseconds(text, "--poll"))).toEqual([
+      1_500, 90_000,
+    ]);
   });
 
   it("pairs, whose values may be JSON", () => {

@@ -32,7 +32,9 @@ function commandsIn(name: string, markdown: string): Shown[] {
         .split(/\s+/);
       const options = words.filter((word) => word.startsWith("-"));
       const [first = "", second] = words;
-      const isGroup = /^(threads|approvals|effects|stuck|breakers|limits|budgets)$/.test(first);
+      const isGroup = /^(threads|runs|approvals|effects|stuck|breakers|limits|budgets)$/.test(
+        first,
+      );
       return [{ where: name, words: isGroup ? [first, second ?? ""] : [first], options }];
     }),
   );
@@ -44,6 +46,7 @@ async function helpOf(words: string[]): Promise<string> {
   const io: Io = {
     ...{ stdout: sink, stderr: sink, ask: undefined, env: {}, cwd: root },
     ...{ readInput: () => Promise.resolve(""), signal: new AbortController().signal },
+    onSecondSignal: () => undefined,
     ...{ now: () => 0, newThreadId: () => "new" },
   };
   await main([...words, "--help"], io);

@@ -5,6 +5,7 @@ import type { Approval } from "../../approval-store.ts";
 import { approvals, type AnswerOptions } from "../../steps/inbox.ts";
 import type { Act, Cli } from "../cli.ts";
 import { when } from "../format.ts";
+import { acceptedRun } from "../hand-over.ts";
 import { parseCount, readJson } from "../input.ts";
 import { findThread } from "../lookup.ts";
 import type { Column } from "../table.ts";
@@ -37,7 +38,8 @@ export function addApprovals(program: Command, act: Act): void {
     .summary("what people are asked, and their answers")
     .description(
       "Questions that wait for a person: approval() in a node, and gates (interruptBefore). Each is " +
-        "answered by its id, or a unique beginning of it; the run goes on with `holdfast resume`.",
+        "answered by its id, or a unique beginning of it; the run goes on with `holdfast resume`, or with " +
+        "the next worker where a runtime accepted it.",
     );
   group
     .command("ls")
@@ -55,13 +57,13 @@ export function addApprovals(program: Command, act: Act): void {
   answering(group.command("approve").description("Says yes."), (id, options) =>
     act(async (cli) => {
       const inbox = approvals(await cli.saver());
-      told(cli, await inbox.approve(id, optionsOf(cli, options)));
+      await told(cli, await inbox.approve(id, optionsOf(cli, options)));
     }),
   );
   answering(group.command("reject").description("Says no."), (id, options) =>
     act(async (cli) => {
       const inbox = approvals(await cli.saver());
-      told(cli, await inbox.reject(id, optionsOf(cli, options)));
+      await told(cli, await inbox.reject(id, optionsOf(cli, options)));
     }),
   );
   answering(
@@ -73,7 +75,7 @@ export function addApprovals(program: Command, act: Act): void {
       act(async (cli) => {
         const payload = await readJson(options.payload, "--payload", cli.io);
         const inbox = approvals(await cli.saver());
-        told(cli, await inbox.edit(id, payload, optionsOf(cli, options)));
+        await told(cli, await inbox.edit(id, payload, optionsOf(cli, options)));
       }),
   );
   answering(
@@ -85,7 +87,7 @@ export function addApprovals(program: Command, act: Act): void {
       act(async (cli) => {
         const value = await readJson(options.value, "--value", cli.io);
         const inbox = approvals(await cli.saver());
-        told(cli, await inbox.respond(id, value, optionsOf(cli, options)));
+        await told(cli, await inbox.respond(id, value, optionsOf(cli, options)));
       }),
   );
 }
@@ -139,11 +141,16 @@ function optionsOf({ io }: Cli, { by, reason }: AnswerWords): AnswerOptions {
   };
 }
 
-function told(cli: Cli, approval: Approval): void {
+async function told(cli: Cli, approval: Approval): Promise<void> {
   const { out } = cli;
   out.one(approval, () => [`${approval.id}  ${statusOf(approval)}`]);
   if (approval.status === "pending") return;
-  out.note(`Go on with: ${cli.again("resume", approval.threadId)}`);
+  const run = await acceptedRun(await cli.saver(), approval.threadId);
+  out.note(
+    run === undefined
+      ? `Go on with: ${cli.again("resume", approval.threadId)}`
+      : `A worker goes on with it; wait for it with: ${cli.again("runs", "wait", run.runId)}`,
+  );
 }
 
 function statusOf({ status, approvers, answers, payloadHash }: Approval): string {

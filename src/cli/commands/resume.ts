@@ -7,6 +7,7 @@ import { underLease, type Drive } from "../drive.ts";
 import { Exit, EXIT } from "../exit.ts";
 import { goOn, goOnFrom, mustRead } from "../go-on.ts";
 import type { Answer, Say } from "../go-on.ts";
+import { acceptedRun, handOver, mustBeOurs } from "../hand-over.ts";
 import { parseCount, readJson, readObject } from "../input.ts";
 import { findThread } from "../lookup.ts";
 import { report } from "../report.ts";
@@ -73,6 +74,12 @@ async function resume(
   const threadId = await findThread(saver, thread);
   const source = await cli.graphOf(threadId, asked, saver);
   const graph = await cli.openGraph(source, saver, { configurable });
+  const accepted = await acceptedRun(saver, threadId);
+  if (accepted !== undefined) {
+    if (options.checkpoint !== undefined) await mustBeOurs(cli, saver, threadId);
+    const level = await mustRead({ graph, saver, threadId });
+    return handOver(cli, accepted, { graph, level, saver }, say);
+  }
   const outcome = await underLease({ saver, threadId, io }, async (_, lease) => {
     const level = await mustRead({ graph, saver, threadId });
     const graphName = source.name;

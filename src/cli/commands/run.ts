@@ -5,7 +5,8 @@ import { InvalidInputError } from "../../errors.ts";
 import type { Act, Cli } from "../cli.ts";
 import { drive, underLease } from "../drive.ts";
 import { Exit, EXIT } from "../exit.ts";
-import type { Graph } from "../graph.ts";
+import { isStateGraph } from "../graph.ts";
+import { mustBeOurs } from "../hand-over.ts";
 import { parseCount, readJson, readObject } from "../input.ts";
 import { report, sayWaiting } from "../report.ts";
 import { standing } from "../../run/standing.ts";
@@ -79,6 +80,7 @@ async function run(cli: Cli, asked: string | undefined, options: RunOptions): Pr
     throw new InvalidInputError('--input: expected a JSON object, such as {"topic": "kelp"}.');
   }
   const outcome = await underLease({ saver, threadId, io }, async (_, lease) => {
+    await mustBeOurs(cli, saver, threadId);
     const level = await readLevel(graph, saver, threadId);
     if (level !== undefined && options.abandon !== true) {
       const stands = await standing(level, saver, threadId);
@@ -104,9 +106,4 @@ async function run(cli: Cli, asked: string | undefined, options: RunOptions): Pr
   });
   const code = await report(cli, graph, threadId, outcome);
   if (code !== EXIT.ok) throw new Exit(code);
-}
-
-/** Its input is a state; that of a function made with `entrypoint()` may be anything. */
-function isStateGraph(graph: Graph): boolean {
-  return "builder" in graph;
 }

@@ -32,6 +32,10 @@ export interface CallOptions {
   env?: Record<string, string>;
   /** Width of the terminal that stdout then is. */
   columns?: number;
+  /** Ctrl-C. */
+  signal?: AbortSignal;
+  /** Sees what is written to stdout when it is. */
+  onOut?: (said: string) => void;
   /** What a person types when asked; nobody is there otherwise. */
   typed?: string;
 }
@@ -72,7 +76,10 @@ export class TestProject {
     const { columns, typed } = options;
     const io: Io = {
       stdout: {
-        write: (chunk) => (said.out += chunk),
+        write: (chunk) => {
+          said.out += chunk;
+          options.onOut?.(said.out);
+        },
         ...(columns === undefined ? {} : { isTTY: true, columns }),
       },
       stderr: { write: (chunk) => (said.err += chunk) },
@@ -86,7 +93,8 @@ export class TestProject {
             },
       env: options.env ?? {},
       cwd: options.cwd ?? this.folder,
-      signal: new AbortController().signal,
+      signal: options.signal ?? new AbortController().signal,
+      onSecondSignal: () => undefined,
       now: () => Date.now(),
       newThreadId: () => "new-thread",
     };

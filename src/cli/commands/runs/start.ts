@@ -1,0 +1,87 @@
+import { Option, type Command } from "commander";
+import { InvalidInputError } from "../../../errors.ts";
+import type { MultitaskStrategy } from "../../../turns.ts";
+import type { Act, Cli } from "../../cli.ts";
+import { isStateGraph } from "../../graph.ts";
+import { parseMilliseconds, parseMoment, parseWhole, readJson } from "../../input.ts";
+import { runtimeOn } from "../../runs.ts";
+import { harmless } from "../../text.ts";
+import { waitFor } from "./wait.ts";
+
+const STRATEGIES: readonly MultitaskStrategy[] = ["reject", "enqueue", "interrupt", "rollback"];
+
+interface Options {
+  input: string;
+  thread?: string;
+  runId?: string;
+  deadline?: string;
+  strategy: MultitaskStrategy;
+  priority?: string;
+  at?: string;
+  wait?: boolean;
+}
+
+export function addStart(runs: Command, act: Act): void {
+  runs
+    .command("start")
+    .description(
+      "Accepts a run durably and prints its id. It is done by a worker (`holdfast worker`), not here.",
+    )
+    .argument("[graph]", "a name in langgraph.json, or path:export")
+    .option("-i, --input <json>", "its input: JSON, @file, or - for standard input", "{}")
+    .option("-t, --thread <id>", "its thread (default: a new one, with the run's id)")
+    .option("--run-id <id>", "its id: the same one twice is the same run (default: a new one)")
+    .option("--deadline <ms>", "how long it may take from now, in milliseconds, or as 10m")
+    .addOption(
+      new Option("--strategy <strategy>", "what becomes of a run that is active on the thread")
+        .choices(STRATEGIES)
+        .default("enqueue"),
+    )
+    .option("--priority <n>", "greater goes first (default: 0)")
+    .option("--at <time>", "not before: 2026-10-01T12:00Z, or 10m for in ten minutes")
+    .option("--wait", "wait for its result, as `runs wait` does")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  holdfast runs start research --input '{"topic": "kelp"}' --thread kelp-1
+  holdfast runs start refund --input @order.json --run-id refund-42 --deadline 10m --wait
+  holdfast runs start digest --at 2026-10-01T06:00Z`,
+    )
+    .action((graph: string | undefined, options: Options) =>
+      act((cli) => start(cli, graph, options)),
+    );
+}
+
+async function start(cli: Cli, asked: string | undefined, options: Options): Promise<void> {
+  const { io, out } = cli;
+  const { thread, runId, deadline, strategy, priority, at } = options;
+  const input = await readJson(options.input, "--input", io);
+  // To LangGraph no input means "go on".
+  if (input === null) throw new InvalidInputError("--input: null is no input.");
+  if (thread === "") throw new InvalidInputError("--thread: an id cannot be empty.");
+  const said = {
+    multitaskStrategy: strategy,
+    ...(thread === undefined ? {} : { threadId: thread }),
+    ...(runId === undefined ? {} : { runId }),
+    ...(deadline === undefined ? {} : { deadline: parseMilliseconds(deadline, "--deadline") }),
+    ...(priority === undefined ? {} : { priority: parseWhole(priority, "--priority") }),
+    ...(at === undefined ? {} : { startAt: parseMoment(at, "--at", io.now()) }),
+  };
+  const source = await cli.findGraph(asked);
+  const saver = await cli.saver("make");
+  // Loaded before it is accepted: what cannot be loaded here would fail at a worker, much later.
+  const graph = await cli.openGraph(source, saver);
+  if (isStateGraph(graph) && (typeof input !== "object" || Array.isArray(input))) {
+    throw new InvalidInputError('--input: expected a JSON object, such as {"topic": "kelp"}.');
+  }
+  const run = await (
+    await runtimeOn(saver, { [source.name]: graph })
+  ).start(source.name, input, said);
+  if (options.wait === true) {
+    out.note(`${out.notePaint.bold("run")} ${harmless(run.runId)}`);
+    return waitFor(cli, run.runId);
+  }
+  out.one(run, () => [harmless(run.runId)]);
+  out.note(`Accepted; a worker does it. Wait for it with: ${cli.again("runs", "wait", run.runId)}`);
+}
