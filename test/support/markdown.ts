@@ -27,6 +27,7 @@ export function examplesIn(name: string, markdown: string): Example[] {
 const NAMES = [
   ...["diff", "findCheckpoint", "fork", "formatDiff", "history", "importThreads", "rewind"],
   ...[
+    "createRuntime",
     "durable",
     "durableModel",
     "durableTool",
