@@ -1,0 +1,212 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { isHoldfastError } from "../../src/errors.ts";
+import type { Decided, RunRecord, Turn } from "../../src/run-store.ts";
+import { accept, claim, finish, isOver, retry, stop, wake, type Ending } from "../../src/turns.ts";
+
+const LEASE = 100;
+const MAX_CRASHES = 2;
+
+type Op =
+  | { do: "accept"; strategy: "reject" | "enqueue" | "interrupt" | "rollback"; startIn: number }
+  | { do: "claim"; worker: number }
+  | { do: "finish"; worker: number; ending: Ending["status"]; startIn: number }
+  | { do: "stop"; run: number; request: "cancel" | "interrupt" | "rollback" }
+  | { do: "retry"; run: number }
+  | { do: "wake" }
+  | { do: "pass"; time: number };
+
+const op: fc.Arbitrary<Op> = fc.oneof(
+  fc.record({
+    do: fc.constant("accept" as const),
+    strategy: fc.constantFrom("reject", "enqueue", "interrupt", "rollback"),
+    startIn: fc.constantFrom(0, 0, 0, 150),
+  }),
+  fc.record({ do: fc.constant("claim" as const), worker: fc.nat(2) }),
+  fc.record({
+    do: fc.constant("finish" as const),
+    worker: fc.nat(2),
+    ending: fc.constantFrom(
+      ...(["completed", "failed", "cancelled", "parked", "interrupted", "queued"] as const),
+    ),
+    startIn: fc.constantFrom(0, 150),
+  }),
+  fc.record({
+    do: fc.constant("stop" as const),
+    run: fc.nat(5),
+    request: fc.constantFrom("cancel", "interrupt", "rollback"),
+  }),
+  fc.record({ do: fc.constant("retry" as const), run: fc.nat(5) }),
+  fc.constant({ do: "wake" as const }),
+  fc.record({ do: fc.constant("pass" as const), time: fc.constantFrom(10, 60, 200) }),
+);
+
+/** A thread in memory, and its workers, which believe what they were told last. */
+class Model {
+  now = 1_000;
+  token = 0;
+  lease: Turn["lease"];
+  runs: RunRecord[] = [];
+  readonly believe = new Map<number, { runId: string; token: number }>();
+  #claims = 0;
+
+  turn(): Turn {
+    const { now, token, lease } = this;
+    return { now, token, lease, runs: this.runs.filter((run) => !isOver(run)) };
+  }
+
+  seeing(runId: string): Turn {
+    const turn = this.turn();
+    return { ...turn, runs: this.runs.filter((run) => !isOver(run) || run.runId === runId) };
+  }
+
+  apply<T>({ put = [], lease, result }: Decided<T>): T {
+    for (const run of put) {
+      const at = this.runs.findIndex(({ runId }) => runId === run.runId);
+      // As in the database: while others are stored, two may not be at work.
+      if (at < 0) this.runs.push({ ...run, seq: this.runs.length + 1 });
+      else this.runs[at] = run;
+      assert.ok(this.atWork().length <= 1, "two at work");
+    }
+    if (lease === "released") this.lease = undefined;
+    else if (lease !== undefined) {
+      this.lease = lease;
+      this.token += 1;
+    }
+    return result;
+  }
+
+  atWork(): RunRecord[] {
+    return this.runs.filter(({ status }) => status === "running" || status === "compensating");
+  }
+
+  do(each: Op): void {
+    const before = structuredClone(this.runs);
+    switch (each.do) {
+      case "accept": {
+        const runId = `r${this.runs.length}`;
+        const run = {
+          ...{ runId, threadId: "t", graph: "g", priority: 0, attempt: 0, crashes: 0 },
+          startAt: each.startIn === 0 ? undefined : this.now + each.startIn,
+          ...{ deadlineAt: undefined, stop: undefined, reason: undefined },
+        };
+        const isActive = this.turn().runs.some(({ status }) => status !== "interrupted");
+        try {
+          this.apply(accept(this.turn(), run, each.strategy));
+          assert.equal(isActive && each.strategy === "reject", false);
+        } catch (error) {
+          assert.ok(isHoldfastError(error, "RUN_ACTIVE"), String(error));
+          assert.deepEqual(this.runs, before);
+        }
+        break;
+      }
+      case "claim": {
+        const held = this.lease !== undefined && this.lease.expiresAt > this.now;
+        const options = {
+          ...{ owner: `w${each.worker}#${(this.#claims += 1)}`, graphs: new Set(["g"]) },
+          ...{ duration: LEASE, maxCrashes: MAX_CRASHES, isDead: () => false },
+        };
+        const claimed = this.apply(claim(this.turn(), options));
+        if (claimed === undefined) break;
+        // T1 and T2.
+        assert.equal(held, false);
+        assert.equal(claimed.lease.token, this.token);
+        assert.deepEqual(this.atWork(), [claimed.run]);
+        const earlier = before.filter(({ seq }) => seq < claimed.run.seq);
+        assert.deepEqual(
+          earlier.filter(({ status }) => status === "parked"),
+          [],
+        );
+        for (const run of earlier.filter(({ status }) => status === "queued")) {
+          assert.ok((run.startAt ?? 0) > this.now, "an earlier run was passed over");
+        }
+        this.believe.set(each.worker, { runId: claimed.run.runId, token: claimed.lease.token });
+        break;
+      }
+      case "finish": {
+        const believed = this.believe.get(each.worker);
+        if (believed === undefined) break;
+        this.believe.delete(each.worker);
+        const isHolder = believed.token === this.token && this.lease !== undefined;
+        const startAt = each.startIn === 0 ? undefined : this.now + each.startIn;
+        const left = this.apply(
+          finish(this.seeing(believed.runId), believed.runId, believed.token, {
+            status: each.ending,
+            startAt: each.ending === "queued" ? this.now : startAt,
+          }),
+        );
+        // T3 and T4.
+        assert.equal(left !== undefined, isHolder);
+        if (!isHolder) assert.deepEqual(this.runs, before);
+        if (left?.stop !== undefined) assert.equal(isOver(left) || left.status === "queued", true);
+        break;
+      }
+      case "stop": {
+        const run = this.runs[each.run];
+        if (run === undefined) break;
+        this.apply(stop(this.seeing(run.runId), run.runId, each.request, "by hand"));
+        if (isOver(run)) assert.deepEqual(this.runs, before);
+        break;
+      }
+      case "retry": {
+        const run = this.runs[each.run];
+        if (run === undefined) break;
+        try {
+          this.apply(retry(this.seeing(run.runId), run.runId));
+          assert.notEqual(run.status, "completed");
+        } catch (error) {
+          assert.ok(isHoldfastError(error, "INVALID_INPUT"), String(error));
+          assert.deepEqual(this.runs, before);
+        }
+        break;
+      }
+      case "wake":
+        this.apply(wake(this.turn()));
+        break;
+      case "pass":
+        this.now += each.time;
+    }
+    for (const run of before.filter(isOver)) {
+      const now = this.runs.find(({ runId }) => runId === run.runId);
+      if (each.do !== "retry") assert.deepEqual(now, run);
+    }
+  }
+
+  /** A worker that does its duty, and a person who answers, bring everything to an end. */
+  settle(): void {
+    for (let i = 0; i < 200 && this.runs.some((run) => !isOver(run)); i += 1) {
+      this.do({ do: "pass", time: 200 });
+      this.do({ do: "wake" });
+      this.do({ do: "claim", worker: 9 });
+      this.do({ do: "finish", worker: 9, ending: "completed", startIn: 0 });
+    }
+  }
+}
+
+describe("what may become of runs", () => {
+  it("keeps one writer, the order and the fence, and lets every run end, whatever happens", () => {
+    fc.assert(
+      fc.property(fc.array(op, { maxLength: 60 }), (ops) => {
+        const model = new Model();
+        for (const each of ops) model.do(each);
+        model.settle();
+        expect(model.runs.filter((run) => !isOver(run))).toEqual([]);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it("gives up what kills its workers again and again", () => {
+    const model = new Model();
+    model.do({ do: "accept", strategy: "enqueue", startIn: 0 });
+    for (let crash = 0; crash <= MAX_CRASHES; crash += 1) {
+      model.do({ do: "claim", worker: crash });
+      expect(model.runs[0]).toMatchObject({ status: "running", crashes: crash });
+      model.do({ do: "pass", time: 200 });
+    }
+    model.do({ do: "claim", worker: 1 });
+    expect(model.runs[0]).toMatchObject({ status: "dead", crashes: MAX_CRASHES + 1 });
+    expect(model.lease).toBeUndefined();
+  });
+});
