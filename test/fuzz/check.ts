@@ -93,7 +93,7 @@ export function explain({ seed, path, value, error }: Failure): string {
     error instanceof Error ? `${error.name}: ${error.message}` : String(error),
     "",
     `Again: npm run fuzz -- --seed ${seed} --path "${path}" (and the same --saver)`,
-    "To keep it, once it is understood, add to KEPT in test/fuzz/seeds.ts:",
+    "To keep it, once it is understood, add to test/fuzz/kept.jsonl:",
     kept,
   ].join("\n");
 }
