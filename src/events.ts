@@ -84,6 +84,8 @@ export interface HoldfastEvents {
   };
   /** Its worker could not end it; another one goes on, once the lease has expired. */
   "run.abandoned": EventOrigin & { error: unknown };
+  /** It was given up, since its workers died again and again: a person must look. */
+  "run.dead": EventOrigin & { graph: string; crashes: number; reason?: string | undefined };
   /** A worker could not ask the database for work; it tries again. */
   "worker.troubled": { error: unknown };
   "run.completed": EventOrigin;

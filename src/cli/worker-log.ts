@@ -7,7 +7,14 @@ import { instant } from "./format.ts";
 import { harmless } from "./text.ts";
 
 const PRINTED: ReadonlySet<EventName> = new Set<EventName>([
-  ...(["run.started", "run.left", "run.abandoned", "run.completed", "run.failed"] as const),
+  ...([
+    "run.started",
+    "run.left",
+    "run.abandoned",
+    "run.completed",
+    "run.failed",
+    "run.dead",
+  ] as const),
   ...(["run.parked", "lease.lost", "worker.troubled"] as const),
 ]);
 
@@ -33,7 +40,7 @@ export class WorkerLog {
     const data = event.data as { threadId?: string; runId?: string };
     const { threadId = "" } = data;
     if (event.name === "run.started") this.#runs.set(threadId, data.runId ?? "");
-    const runId = this.#runs.get(threadId) ?? data.runId;
+    const runId = event.name === "run.dead" ? data.runId : (this.#runs.get(threadId) ?? data.runId);
     if (event.name === "run.left" || event.name === "run.abandoned") this.#runs.delete(threadId);
     if (this.#cli.out.forPeople) {
       this.#say(event, runId);
@@ -72,6 +79,10 @@ export class WorkerLog {
       case "run.abandoned": {
         const { error } = data as HoldfastEvents["run.abandoned"];
         return this.#line(red("✗ abandons"), runId, describeError(error));
+      }
+      case "run.dead": {
+        const { reason = "" } = data as HoldfastEvents["run.dead"];
+        return this.#line(red("✗ gives up"), runId, reason);
       }
       case "lease.lost":
         return this.#line(red("✗ lost its lease"), runId, "another worker may have it");

@@ -113,6 +113,7 @@ export class Attempt {
   #prepare(held: HeldLease, signal: AbortSignal): Run {
     const { graph, saver, run, streamMode, onChunk } = this.#options;
     const { threadId, runId, details } = run;
+    saver.steps.status.note(threadId, { workflowName: run.graph });
     return {
       graph: withSaver(graph, saver),
       saver,

@@ -21,7 +21,7 @@ import { processOf, systemProcesses } from "../process.ts";
 import { Attempt, type AttemptEnd } from "../run/attempt.ts";
 import type { RunnableGraph } from "../run/graph.ts";
 import { newOwner } from "../run/lease.ts";
-import type { RunQueue } from "../run-store.ts";
+import type { RunQueue, RunRecord } from "../run-store.ts";
 import type { DurableSaver } from "../step-store.ts";
 import { claim, finish, type Claimed } from "../turns.ts";
 
@@ -199,18 +199,23 @@ export class Worker {
     const { queue, saver } = this.#shop;
     const owner = newOwner();
     const asked = this.#clock.now();
+    let dead: readonly RunRecord[] = [];
     const claimed = await queue.turn(
       threadId,
-      (turn) =>
-        claim(turn, {
+      (turn) => {
+        const decided = claim(turn, {
           owner,
           graphs: new Set(this.#graphs),
           duration: this.#lease,
           maxCrashes: this.#maxCrashes,
           isDead,
-        }),
+        });
+        dead = decided.put?.filter(({ status }) => status === "dead") ?? [];
+        return decided;
+      },
       { skipBusy: true },
     );
+    for (const run of dead) this.#giveUp(run);
     if (claimed === undefined) return false;
     const run = await queue.read(claimed.run.runId);
     const graph = this.#shop.graphs.get(claimed.run.graph);
@@ -231,6 +236,13 @@ export class Worker {
     });
     this.#active.set(run.runId, { attempt, ended });
     return true;
+  }
+
+  /** Nobody else says so: its own workers are gone. */
+  #giveUp({ runId, threadId, graph, crashes, reason }: RunRecord): void {
+    this.#shop.saver.steps.status.note(threadId, { status: "dead", errorMessage: reason });
+    events.emit("run.dead", { threadId, runId, graph, crashes, reason });
+    this.#shop.onLeft?.(runId);
   }
 
   /** Invariants W2 and W3. */

@@ -148,6 +148,8 @@ it("gives up a run that kills its workers, until a person revives it", async () 
       timeout: 60_000,
     })
     .toBe("dead");
+  await last.says("✗ gives up  run poison  its worker died 4 times in a row");
+  expect((await project.call(["status", "poison"])).out).toMatch(/^poison {2}dead\ngraph +plain\n/);
   const waited = await project.call(["runs", "wait", "poison"]);
   expect(waited.code).toBe(1);
   expect(waited.err).toContain("Let it go on with: holdfast runs revive poison");

@@ -103,7 +103,10 @@ describe.each(PLACES)("a runtime on %s", (_, newPlace) => {
       error: undefined,
     });
     expect(await runtime.run(run.runId)).toMatchObject({ status: "completed", attempt: 1 });
-    expect(await runtime.status("t")).toMatchObject({ status: "completed" });
+    expect(await runtime.status("t")).toMatchObject({
+      status: "completed",
+      workflowName: "trip",
+    });
     expect(await runtime.state("t")).toMatchObject({ log: ["booked", "shipped"] });
   });
 
