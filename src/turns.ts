@@ -40,6 +40,8 @@ export interface Accepted {
   isNew: boolean;
   /** Runs that are to be stopped for it. */
   stopped: string[];
+  /** True where nothing on its thread comes before it. */
+  isFirst: boolean;
 }
 
 /** @throws {RunActiveError} another run is active, and the strategy is "reject" */
@@ -49,7 +51,8 @@ export function accept(
   strategy: MultitaskStrategy,
 ): Decided<Accepted> {
   const known = turn.runs.find(({ runId }) => runId === run.runId);
-  if (known !== undefined) return { result: { run: known, isNew: false, stopped: [] } };
+  if (known !== undefined)
+    return { result: { run: known, isNew: false, stopped: [], isFirst: false } };
   const others = turn.runs.filter(isActive);
   const [first] = others;
   if (first !== undefined && strategy === "reject") {
@@ -70,7 +73,12 @@ export function accept(
   };
   return {
     put: [...stopped, accepted],
-    result: { run: accepted, isNew: true, stopped: stopped.map(({ runId }) => runId) },
+    result: {
+      run: accepted,
+      isNew: true,
+      stopped: stopped.map(({ runId }) => runId),
+      isFirst: others.length === 0,
+    },
   };
 }
 
@@ -130,6 +138,8 @@ export function retry(turn: Turn, runId: string): Decided<RunRecord | undefined>
     ...run,
     status: "queued",
     startAt: turn.now,
+    // As much time as it was given at first.
+    deadlineAt: run.deadlineAt && turn.now + (run.deadlineAt - run.enqueuedAt),
     endedAt: undefined,
     crashes: 0,
     stop: undefined,
@@ -167,24 +177,32 @@ export interface Claimed {
   lease: Lease;
 }
 
-/** @returns what this worker runs now, under which lease; undefined where there is nothing for it */
-export function claim(turn: Turn, options: ClaimOptions): Decided<Claimed | undefined> {
+/** What came of an attempt to take a run of a thread. */
+export interface Claims {
+  /** What the worker runs now, under which lease; undefined where there is nothing for it. */
+  claimed: Claimed | undefined;
+  /** Runs that were given up. */
+  dead: RunRecord[];
+}
+
+export function claim(turn: Turn, options: ClaimOptions): Decided<Claims> {
   const { owner, graphs, duration } = options;
   const { lease, now } = turn;
   if (lease?.owner === owner) {
     // The answer to this very claim was lost.
     const run = turn.runs.find(isAtWork);
     const held = { threadId: run?.threadId ?? "", token: turn.token, ...lease };
-    return { result: run === undefined ? undefined : { run, lease: held } };
+    return { result: { claimed: run === undefined ? undefined : { run, lease: held }, dead: [] } };
   }
   if (lease !== undefined && lease.expiresAt > now && !options.isDead(lease.owner)) {
-    return { result: undefined };
+    return { result: { claimed: undefined, dead: [] } };
   }
   const changed = turn.runs.map((run) => (isAtWork(run) ? orphaned(run, now, options) : run));
   const dead = changed.filter((run, i) => run !== turn.runs[i] && isOver(run));
   const next = nextOf(changed, now);
   if (next === undefined || !graphs.has(next.graph)) {
-    return { put: dead, result: undefined, ...(dead.length > 0 && { lease: "released" }) };
+    const result = { claimed: undefined, dead };
+    return { put: dead, result, ...(dead.length > 0 && { lease: "released" }) };
   }
   const superseded = changed
     .filter((run) => run.status === "interrupted" && run.seq < next.seq)
@@ -207,7 +225,10 @@ export function claim(turn: Turn, options: ClaimOptions): Decided<Claimed | unde
   return {
     put: [...dead, ...superseded, claimed],
     lease: taken,
-    result: { run: claimed, lease: { threadId, token: turn.token + 1, ...taken } },
+    result: {
+      claimed: { run: claimed, lease: { threadId, token: turn.token + 1, ...taken } },
+      dead,
+    },
   };
 }
 

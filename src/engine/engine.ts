@@ -4,15 +4,16 @@
  * engine delivers twice, late or not at all costs time, and no more.
  */
 
+import type { Listening } from "./bell.ts";
+
+export type { Listening } from "./bell.ts";
+
 export interface Engine {
   readonly name: string;
   /** Tells workers that runs of these graphs may be due. Never fails; a message that is lost is made up for. */
   notify(graphs: readonly string[]): void;
-  /**
-   * Settles when something may be due for these graphs, or after so many milliseconds; rejects with the
-   * signal's reason when that aborts.
-   */
-  wait(graphs: readonly string[], duration: number, signal: AbortSignal): Promise<void>;
+  /** Hears from now on that something may be due for these graphs. */
+  listen(graphs: readonly string[]): Listening;
   /** Frees what it holds. */
   end(): Promise<void>;
 }

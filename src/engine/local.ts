@@ -3,36 +3,24 @@
  * look at the database from time to time.
  */
 
-import { anySignal } from "../abort.ts";
 import type { Clock } from "../clock.ts";
-import type { Engine } from "./engine.ts";
+import { Bell } from "./bell.ts";
+import type { Engine, Listening } from "./engine.ts";
 
 export class LocalEngine implements Engine {
   readonly name = "local";
-  readonly #clock: Clock;
-  readonly #waiting = new Set<{ graphs: ReadonlySet<string>; wake: AbortController }>();
+  readonly #bell: Bell;
 
   constructor(clock: Clock) {
-    this.#clock = clock;
+    this.#bell = new Bell(clock);
   }
 
   notify(graphs: readonly string[]): void {
-    for (const { graphs: wanted, wake } of this.#waiting) {
-      if (graphs.some((graph) => wanted.has(graph))) wake.abort(new Error("woken"));
-    }
+    this.#bell.ring(graphs);
   }
 
-  async wait(graphs: readonly string[], duration: number, signal: AbortSignal): Promise<void> {
-    const wake = new AbortController();
-    const waiting = { graphs: new Set(graphs), wake };
-    this.#waiting.add(waiting);
-    try {
-      await this.#clock.sleep(duration, anySignal(wake.signal, signal));
-    } catch (error) {
-      if (!wake.signal.aborted) throw error;
-    } finally {
-      this.#waiting.delete(waiting);
-    }
+  listen(graphs: readonly string[]): Listening {
+    return this.#bell.listen(graphs);
   }
 
   end(): Promise<void> {

@@ -27,7 +27,7 @@ import { configurableOf, keepLease, type HeldLease } from "./lease.ts";
 import type { RunOutcome } from "./outcome.ts";
 import type { Run } from "./run.ts";
 import { failureOnRecord, isTakenBack, takeBack, unfinishedFailure } from "./take-back.ts";
-import { isFinished, readLevel } from "./tasks.ts";
+import { isFinished, readLevel, type Level } from "./tasks.ts";
 
 /** Shorter waits than this stay in the process. */
 const PARK_AFTER = 5_000;
@@ -113,7 +113,6 @@ export class Attempt {
   #prepare(held: HeldLease, signal: AbortSignal): Run {
     const { graph, saver, run, streamMode, onChunk } = this.#options;
     const { threadId, runId, details } = run;
-    saver.steps.status.note(threadId, { workflowName: run.graph });
     return {
       graph: withSaver(graph, saver),
       saver,
@@ -150,22 +149,35 @@ export class Attempt {
 
   async #drive(run: Run, overdue: AbortSignal): Promise<RunOutcome> {
     const { run: accepted, saver } = this.#options;
-    const { threadId, runId, details, reason } = accepted;
+    const { threadId, runId, reason } = accepted;
     const hasBegun = await saver.steps.queue?.hasBegun(threadId, runId);
     const level = await readLevel(run.graph, saver, threadId);
     if (overdue.aborted) return this.#failed(run, overdue.reason as Error);
     // Invariant A1.
-    if (hasBegun !== true || level === undefined) return begin(run, details.input, level);
+    if (hasBegun !== true || level === undefined) return this.#begin(run, level);
     const unfinished = await unfinishedFailure(run);
     if (unfinished !== undefined) return takeBack(run, unfinished);
     if (isFinished(level)) return finish(run, { status: "completed" });
     if (await isTakenBack(run)) {
       // What its finished nodes did is not there any more: once more from the beginning, if asked.
-      if (reason === RETRIED) return begin(run, details.input, level);
+      if (reason === RETRIED) return this.#begin(run, level);
       const failure = await failureOnRecord(run);
       return takeBack(run, failure ?? new Error("What the run did was undone."));
     }
+    this.#noteRunning(run);
     return goOn(run, level, {});
+  }
+
+  #begin(run: Run, level: Level | undefined): Promise<RunOutcome> {
+    this.#noteRunning(run);
+    return begin(run, this.#options.run.details.input, level);
+  }
+
+  #noteRunning({ steps, threadId }: Run): void {
+    const { graph } = this.#options.run;
+    steps?.status.note(threadId, {
+      ...{ status: "running", workflowName: graph, errorMessage: undefined },
+    });
   }
 
   /** Past its deadline a run is still taken back, and that is not to be broken off. */

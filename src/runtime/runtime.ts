@@ -5,6 +5,7 @@
  * the same database and with the same graphs, goes on.
  */
 
+import { Bell } from "../engine/bell.ts";
 import { LocalEngine } from "../engine/local.ts";
 import type { Engine } from "../engine/engine.ts";
 import { InvalidInputError, NotDurableError, NotFoundError } from "../errors.ts";
@@ -23,7 +24,6 @@ import { isParked } from "../steps/wait.ts";
 import { isDurableSaver, type DurableSaver, type WorkflowStatus } from "../step-store.ts";
 import * as turns from "../turns.ts";
 import { Worker, type DrainOptions, type WorkerOptions } from "../worker/worker.ts";
-import { Bell } from "./bell.ts";
 import { infoOf } from "./info.ts";
 import type { RunInfo, RunResult, RuntimeOptions, StartOptions } from "./types.ts";
 
@@ -41,7 +41,7 @@ export class Runtime {
   readonly #workers = new Set<Worker>();
   #started: Promise<void> | undefined;
   /** Rings for a run that a worker of this process has left. */
-  readonly #bell = new Bell();
+  readonly #bell: Bell;
 
   constructor({ saver, graphs, engine, worker = {} }: RuntimeOptions) {
     if (!isDurableSaver(saver) || saver.steps.queue === undefined) {
@@ -51,6 +51,7 @@ export class Runtime {
     }
     this.saver = saver;
     this.#queue = saver.steps.queue;
+    this.#bell = new Bell(saver.steps.clock);
     this.#engine = engine ?? new LocalEngine(saver.steps.clock);
     this.#graphs = new Map(
       Object.entries(graphs).map(([name, graph]) => [name, onSaver(name, graph, saver)]),
@@ -91,6 +92,13 @@ export class Runtime {
     );
     const run = await this.#mustRead(runId);
     mustBe(run, threadId, graph);
+    if (accepted?.isFirst === true) {
+      this.saver.steps.status.note(threadId, {
+        ...{ status: "queued", runId, workflowName: graph, startedAt: run.enqueuedAt },
+        ...{ currentStep: undefined, attempt: undefined, errorMessage: undefined },
+        ...{ progressPercent: undefined, progressNote: undefined },
+      });
+    }
     await this.#stopNow(accepted?.stopped ?? []);
     this.#engine.notify([graph]);
     await this.#startOwn();
@@ -146,7 +154,7 @@ export class Runtime {
       { runId },
     );
     await this.#stopNow([runId]);
-    this.#bell.ring(runId);
+    this.#bell.ring([runId]);
     return infoOf(this.#found(runId, run));
   }
 
@@ -220,7 +228,7 @@ export class Runtime {
     options: { signal?: AbortSignal } = {},
   ): Promise<RunResult<Values>> {
     for (;;) {
-      const heard = this.#bell.listen(runId);
+      const heard = this.#bell.listen([runId]);
       try {
         const run = await this.#mustRead(runId);
         if (turns.isOver(run) || run.status === "interrupted") {
@@ -242,7 +250,7 @@ export class Runtime {
             stuck: run.end?.stuck ?? [],
           };
         }
-        await heard.within(LOOK_AGAIN, this.saver.steps.clock, options.signal);
+        await heard.within(LOOK_AGAIN, options.signal);
       } finally {
         heard.end();
       }
@@ -279,7 +287,7 @@ export class Runtime {
         queue: this.#queue,
         engine: this.#engine,
         graphs: this.#graphs,
-        onLeft: (runId) => this.#bell.ring(runId),
+        onLeft: (runId) => this.#bell.ring([runId]),
       },
       options,
     );

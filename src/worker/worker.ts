@@ -14,7 +14,7 @@
 
 import { anySignal } from "../abort.ts";
 import type { Clock } from "../clock.ts";
-import type { Engine } from "../engine/engine.ts";
+import type { Engine, Listening } from "../engine/engine.ts";
 import { InvalidInputError, LeaseLostError, isHoldfastError } from "../errors.ts";
 import { events } from "../events.ts";
 import { processOf, systemProcesses } from "../process.ts";
@@ -107,6 +107,8 @@ export class Worker {
   /** Takes nothing more, lets each run end its superstep, and leaves the rest to other workers. */
   async drain({ gracePeriod = DEFAULT_GRACE }: DrainOptions = {}): Promise<void> {
     this.#close();
+    // It may be about to take one.
+    await this.#loop;
     for (const { attempt } of this.#active.values()) attempt.drain();
     const ended = Promise.all([...this.#active.values()].map((each) => each.ended));
     const calm = new AbortController();
@@ -117,15 +119,14 @@ export class Worker {
     await Promise.race([ended, late]);
     await ended;
     calm.abort(new Error("drained"));
-    await this.#loop;
   }
 
   /** Breaks off what it works on, and leaves it to other workers. */
   async stop(): Promise<void> {
     this.#close();
+    await this.#loop;
     this.#breakOff();
     await Promise.all([...this.#active.values()].map((each) => each.ended));
-    await this.#loop;
   }
 
   #close(): void {
@@ -138,17 +139,26 @@ export class Worker {
 
   async #work(): Promise<void> {
     const { signal } = this.#closing;
+    const { engine } = this.#shop;
+    let lookedAt = -Infinity;
     while (!signal.aborted) {
+      this.#freed = new AbortController();
+      const heard = engine.listen(this.#graphs);
       try {
         const taken = await this.#takeDue();
-        await this.#takeOver();
-        await this.heed();
-        if (taken === 0 || this.#room() === 0) await this.#rest();
+        if (this.#clock.now() - lookedAt >= this.#poll) {
+          lookedAt = this.#clock.now();
+          await this.#takeOver();
+          await this.heed();
+        }
+        if (taken === 0 || this.#room() === 0) await this.#rest(heard);
       } catch (error) {
         if (signal.aborted) return;
         // Invariant W3.
         events.emit("worker.troubled", { error });
         await this.#clock.sleep(this.#poll, signal).catch(() => undefined);
+      } finally {
+        heard.end();
       }
     }
   }
@@ -184,37 +194,32 @@ export class Worker {
   }
 
   /** Until something may be due, a run has ended, or it is time to look again. */
-  async #rest(): Promise<void> {
-    const { engine, queue } = this.#shop;
+  async #rest(heard: Listening): Promise<void> {
+    const { queue } = this.#shop;
     const { signal } = this.#closing;
     const now = await this.#shop.saver.steps.now();
     const next = this.#room() > 0 ? await queue.nextAt(this.#graphs) : undefined;
     const untilNext = next === undefined ? this.#poll : Math.max(1, next - now);
-    this.#freed = new AbortController();
-    const woken = anySignal(signal, this.#freed.signal) as AbortSignal;
-    await engine.wait(this.#graphs, Math.min(this.#poll, untilNext), woken).catch(() => undefined);
+    const woken = anySignal(signal, this.#freed.signal);
+    await heard.within(Math.min(this.#poll, untilNext), woken).catch(() => undefined);
   }
 
   async #take(threadId: string): Promise<boolean> {
     const { queue, saver } = this.#shop;
     const owner = newOwner();
     const asked = this.#clock.now();
-    let dead: readonly RunRecord[] = [];
-    const claimed = await queue.turn(
+    const { claimed, dead } = (await queue.turn(
       threadId,
-      (turn) => {
-        const decided = claim(turn, {
+      (turn) =>
+        claim(turn, {
           owner,
           graphs: new Set(this.#graphs),
           duration: this.#lease,
           maxCrashes: this.#maxCrashes,
           isDead,
-        });
-        dead = decided.put?.filter(({ status }) => status === "dead") ?? [];
-        return decided;
-      },
+        }),
       { skipBusy: true },
-    );
+    )) ?? { claimed: undefined, dead: [] };
     for (const run of dead) this.#giveUp(run);
     if (claimed === undefined) return false;
     const run = await queue.read(claimed.run.runId);

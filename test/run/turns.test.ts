@@ -107,7 +107,7 @@ class Model {
           ...{ owner: `w${each.worker}#${(this.#claims += 1)}`, graphs: new Set(["g"]) },
           ...{ duration: LEASE, maxCrashes: MAX_CRASHES, isDead: () => false },
         };
-        const claimed = this.apply(claim(this.turn(), options));
+        const { claimed } = this.apply(claim(this.turn(), options));
         if (claimed === undefined) break;
         // T1 and T2.
         assert.equal(held, false);
