@@ -16,6 +16,7 @@ import { growth } from "./growth.ts";
 import { history } from "./history.ts";
 import { memory } from "./memory.ts";
 import { model } from "./model.ts";
+import { runtime } from "./runtime.ts";
 import { state } from "./state.ts";
 import { storage } from "./storage.ts";
 import { meets } from "./support/claim.ts";
@@ -41,6 +42,7 @@ const CLAIMS: readonly Claim[] = [
   durable,
   effects,
   model,
+  runtime,
 ];
 const DIALECTS: readonly Dialect[] = ["sqlite", "postgres"];
 

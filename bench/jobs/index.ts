@@ -8,6 +8,7 @@ import { durableNodes } from "./durable-nodes.ts";
 import { effectCommits } from "./effect-commits.ts";
 import { listingMemory } from "./listing-memory.ts";
 import { modelCalls } from "./model-calls.ts";
+import { runtimeRuns } from "./runtime-runs.ts";
 import { throughput } from "./throughput.ts";
 
 export const jobs = {
@@ -21,6 +22,7 @@ export const jobs = {
   effectCommits,
   listingMemory,
   modelCalls,
+  runtimeRuns,
   throughput,
 };
 
