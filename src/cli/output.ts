@@ -68,6 +68,12 @@ export class Output {
     this.#write(JSON.stringify(toPlain(value), undefined, this.format === "jsonl" ? 0 : 2));
   }
 
+  /** One of many that come over time: a line for people, or a line of JSON. */
+  event(value: unknown, text: () => string): void {
+    if (this.forPeople) this.#write(text());
+    else this.jsonLine(value);
+  }
+
   /** One JSON document on a line, whatever the format is. */
   jsonLine(value: unknown): void {
     this.#write(JSON.stringify(toPlain(value)));

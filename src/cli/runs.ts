@@ -1,16 +1,21 @@
 /** Accepted runs as the commands show them. */
 
 import { NotFoundError } from "../errors.ts";
-import type { RunEnd, RunQueue, StoredRun, WorkflowState } from "../run-store.ts";
+import type { RunEnd, RunQueue, RunRecord, StoredRun, WorkflowState } from "../run-store.ts";
 import { infoOf } from "../runtime/info.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import type { RunInfo } from "../runtime/types.ts";
+import { isOver } from "../turns.ts";
 import type { Cli } from "./cli.ts";
 import type { Saver } from "./database.ts";
+import { EXIT, Exit } from "./exit.ts";
 import { instant } from "./format.ts";
 import type { Column } from "./table.ts";
 import { harmless } from "./text.ts";
 import { valueLines } from "./values.ts";
+
+/** How often a run that is followed is looked at, in milliseconds. */
+const LOOK_AGAIN = 200;
 
 export const STATES: readonly WorkflowState[] = [
   ...(["queued", "running", "parked", "interrupted", "completed", "failed"] as const),
@@ -47,6 +52,30 @@ export async function mustReadRun(queue: RunQueue, runId: string): Promise<Store
   const run = await queue.read(runId);
   if (run === undefined) throw new NotFoundError(`There is no run "${runId}".`);
   return run;
+}
+
+/** It is over, or a person is asked: nothing more comes by itself. */
+export const isSettled = (run: RunRecord): boolean => isOver(run) || run.status === "interrupted";
+
+/** Looks at a run again and again until it has settled, and gives it as it then is. */
+export async function follow(
+  { io }: Cli,
+  saver: Saver,
+  runId: string,
+  look: (run: StoredRun) => Promise<void> | void,
+): Promise<StoredRun> {
+  for (;;) {
+    const run = await mustReadRun(queueOf(saver), runId);
+    await look(run);
+    if (isSettled(run)) return run;
+    await saver.steps.clock.sleep(LOOK_AGAIN, io.signal);
+  }
+}
+
+/** @throws {Exit} it did not complete */
+export function exitAs({ status }: RunRecord): void {
+  if (status === "interrupted") throw new Exit(EXIT.waiting);
+  if (status !== "completed") throw new Exit(EXIT.failure);
 }
 
 /** A run with all that is kept of it. */

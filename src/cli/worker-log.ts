@@ -48,7 +48,7 @@ export class WorkerLog {
     }
     const at = new Date(this.#cli.io.now()).toISOString();
     const own = runId === undefined ? {} : { runId };
-    this.#cli.out.json({ event: event.name, at, ...data, ...own });
+    this.#cli.out.jsonLine({ event: event.name, at, ...data, ...own });
   }
 
   #say({ name, data }: EmittedEvent, runId: string | undefined): void {

@@ -25,7 +25,10 @@ const COMMANDS = [
     "threads",
     name,
   ]),
-  ...["start", "ls", "get", "wait", "cancel", "retry", "revive"].map((name) => ["runs", name]),
+  ...["start", "ls", "get", "wait", "tail", "cancel", "retry", "revive"].map((name) => [
+    "runs",
+    name,
+  ]),
   ["worker"],
   ["status"],
   ["graph"],

@@ -219,6 +219,27 @@ describe("runs", () => {
     expect((await at.call("runs", "retry", "waits")).out).toBe("waits  queued\n");
   });
 
+  it("are followed, superstep by superstep", async () => {
+    await at.call("runs", "start", "plain", "--run-id", "before", "-t", "t");
+    await at.call("runs", "start", "gated", "--run-id", "r", "-t", "t");
+    at.work();
+    const said = await at.call("runs", "tail", "r");
+    expect(said.code).toBe(5);
+    const lines = said.out.replaceAll(/^\S+ \S+ {2}/gm, "").split("\n");
+    expect(lines.slice(lines.indexOf("(input)"))).toEqual([
+      ...["(input)", "✓ __start__", "✓ plan  log", "✓ write  log"],
+      ...["interrupted  waits for an approval at a gate", ""],
+    ]);
+    await at.call("resume", "t", "--approve");
+    await at.call("runs", "wait", "r");
+    const events = (await at.call("runs", "tail", "r", "-o", "jsonl")).out.trim().split("\n");
+    const heard = events.map((line) => JSON.parse(line) as { nodes?: string[]; status?: string });
+    expect(heard.flatMap(({ nodes, status }) => nodes ?? status ?? []).slice(-3)).toEqual([
+      ...["publish", "tell", "completed"],
+    ]);
+    expect((await at.call("runs", "tail", "nobody")).code).toBe(3);
+  });
+
   it("are watched: on a terminal again and again, elsewhere change by change", async () => {
     await at.call("runs", "start", "plain", "--run-id", "r");
     const watching = (words: string[], columns?: number) => {

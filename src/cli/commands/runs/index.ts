@@ -6,6 +6,7 @@ import { addChanges } from "./change.ts";
 import { addGet } from "./get.ts";
 import { addLs } from "./ls.ts";
 import { addStart } from "./start.ts";
+import { addTail } from "./tail.ts";
 import { addWait } from "./wait.ts";
 
 export function addRuns(program: Command, act: Act): void {
@@ -19,6 +20,7 @@ export function addRuns(program: Command, act: Act): void {
   addStart(runs, act);
   addLs(runs, act);
   addGet(runs, act);
+  addTail(runs, act);
   addWait(runs, act);
   addChanges(runs, act);
 }

@@ -6,20 +6,16 @@ import { standing } from "../../../run/standing.ts";
 import { readLevel } from "../../../run/tasks.ts";
 import type { StoredRun } from "../../../run-store.ts";
 import { infoOf } from "../../../runtime/info.ts";
-import { isOver } from "../../../turns.ts";
 import type { Act, Cli } from "../../cli.ts";
 import type { Saver } from "../../database.ts";
-import { EXIT, Exit, describeError } from "../../exit.ts";
+import { describeError } from "../../exit.ts";
 import { count, instant } from "../../format.ts";
 import type { Graph } from "../../graph.ts";
 import { findRun } from "../../lookup.ts";
 import { questionJson, sayWaiting } from "../../report.ts";
-import { mustReadRun, queueOf, statusOf } from "../../runs.ts";
+import { exitAs, follow, isSettled, queueOf, statusOf } from "../../runs.ts";
 import { harmless } from "../../text.ts";
 import { valueLines } from "../../values.ts";
-
-/** How often a run is looked at, in milliseconds. */
-const LOOK_AGAIN = 200;
 
 export function addWait(runs: Command, act: Act): void {
   runs
@@ -62,24 +58,21 @@ export async function waitFor(cli: Cli, runId: string): Promise<void> {
   );
   if (waiting !== undefined) sayWaiting(cli, run.threadId, waiting);
   else sayEnd(cli, run);
-  if (run.status === "interrupted") throw new Exit(EXIT.waiting);
-  if (run.status !== "completed") throw new Exit(EXIT.failure);
+  exitAs(run);
 }
 
 /** Says on the way how it stands. */
-async function settled({ io, out }: Cli, saver: Saver, runId: string): Promise<StoredRun> {
+async function settled(cli: Cli, saver: Saver, runId: string): Promise<StoredRun> {
+  const { out } = cli;
   let last = "";
-  for (;;) {
-    const run = await mustReadRun(queueOf(saver), runId);
-    if (isOver(run) || run.status === "interrupted") return run;
-    const status = statusOf(infoOf(run));
+  return follow(cli, saver, runId, (run) => {
+    if (isSettled(run)) return;
     const parked = run.status === "parked" && run.startAt !== undefined;
     const until = parked ? `  until ${instant(run.startAt ?? 0)}: ${run.reason ?? ""}` : "";
-    const line = `${status}${harmless(until)}`;
+    const line = `${statusOf(infoOf(run))}${harmless(until)}`;
     if (line !== last) out.note(out.notePaint.dim(`${line}  run ${harmless(runId)}`));
     last = line;
-    await saver.steps.clock.sleep(LOOK_AGAIN, io.signal);
-  }
+  });
 }
 
 /** Its state shows without the graph, too. */
