@@ -220,7 +220,7 @@ export class Worker {
         }),
       { skipBusy: true },
     )) ?? { claimed: undefined, dead: [] };
-    for (const run of dead) this.#giveUp(run);
+    for (const run of dead) await this.#giveUp(run);
     if (claimed === undefined) return false;
     const run = await queue.read(claimed.run.runId);
     const graph = this.#shop.graphs.get(claimed.run.graph);
@@ -244,8 +244,11 @@ export class Worker {
   }
 
   /** Nobody else says so: its own workers are gone. */
-  #giveUp({ runId, threadId, graph, crashes, reason }: RunRecord): void {
-    this.#shop.saver.steps.status.note(threadId, { status: "dead", errorMessage: reason });
+  async #giveUp({ runId, threadId, graph, crashes, reason }: RunRecord): Promise<void> {
+    const { status } = this.#shop.saver.steps;
+    status.note(threadId, { status: "dead", errorMessage: reason });
+    // What the database could not take is tried again by itself; a run that was just taken must not be left.
+    await status.flush().catch(() => undefined);
     events.emit("run.dead", { threadId, runId, graph, crashes, reason });
     this.#shop.onLeft?.(runId);
   }
