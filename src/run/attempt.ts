@@ -150,11 +150,13 @@ export class Attempt {
   async #drive(run: Run, overdue: AbortSignal): Promise<RunOutcome> {
     const { run: accepted, saver } = this.#options;
     const { threadId, runId, reason } = accepted;
-    const hasBegun = await saver.steps.queue?.hasBegun(threadId, runId);
+    // Nobody took it before: there is nothing to look for.
+    const hasBegun =
+      accepted.attempt > 1 && (await saver.steps.queue?.hasBegun(threadId, runId)) === true;
     const level = await readLevel(run.graph, saver, threadId);
     if (overdue.aborted) return this.#failed(run, overdue.reason as Error);
     // Invariant A1.
-    if (hasBegun !== true || level === undefined) return this.#begin(run, level);
+    if (!hasBegun || level === undefined) return this.#begin(run, level);
     const unfinished = await unfinishedFailure(run);
     if (unfinished !== undefined) return takeBack(run, unfinished);
     if (isFinished(level)) return finish(run, { status: "completed" });
