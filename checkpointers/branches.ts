@@ -168,6 +168,8 @@ export class Branches {
     // The checkpoint's own loop, or nobody that is known.
     if (start === undefined) return { branch: this.#ofOwn(config, taskId), firstIndex: 0 };
     if (isUpdate) {
+      // An "exit" invocation that got no further stores again what it found.
+      if (start.isRun) return undefined;
       start.own ??= CLOSED + this.#next();
       const firstIndex = start.updates.get(taskId) ?? 0;
       start.updates.set(taskId, firstIndex + count);

@@ -193,6 +193,15 @@ const SCRIPTS: Record<string, (graph: Graph) => Promise<unknown>> = {
       await graph.invoke(null, { ...EXIT, ...question });
       await graph.invoke(yes, SYNC);
     },
+  "a run that is stored at once and gets no further, of an update that was updated": async (
+    graph,
+  ) => {
+    await graph.invoke({ log: ["in"] }, SYNC);
+    const update = await graph.updateState(await at(graph, 1), { log: ["update"] }, START);
+    await graph.updateState(update, { log: ["other"] }, "ask");
+    await graph.invoke(null, { ...EXIT, ...update });
+    await graph.invoke(yes, { ...EXIT, ...update });
+  },
   "forks that are stored at once, of a checkpoint that a command began from": async (graph) => {
     await toQuestion(graph);
     const question = await at(graph, 0);

@@ -7,6 +7,7 @@ import { canBeShared, type Layout, type NodeLayout } from "./layout.ts";
 import { channelOf } from "./channels.ts";
 import { looseGraph, type LooseCompiled, type State } from "./loose.ts";
 import { callBody, functionBody } from "./node-bodies.ts";
+import { taskKey } from "./gate.ts";
 import { pick } from "./random.ts";
 import type { Recorder } from "./recorder.ts";
 import { chooseTargets, sendsTo, routeDigest } from "./routes.ts";
@@ -160,7 +161,8 @@ function routeOf(layout: Layout, node: NodeLayout, { recorder }: BuildOptions) {
   ): Promise<string | (string | Send)[]> => {
     const digest = routeDigest(layout, node, state);
     const gate = recorder.gate(config);
-    await gate.node(() => gate.maybeFail("route", node.number, `${node.name}/${digest}`));
+    const key = taskKey(node.name, state, config, digest);
+    await gate.node(() => gate.maybeFail("route", node.number, key));
     const { route } = node.spec;
     if (route.kind === "send")
       return sendsTo(layout, node, route.target, route.count, state, digest);

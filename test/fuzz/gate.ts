@@ -6,7 +6,9 @@
  * node runs and no saver call is under way. Of several, one fails and the others go on.
  */
 
+import type { RunnableConfig } from "@langchain/core/runnables";
 import type { Fault } from "./case.ts";
+import type { State } from "./loose.ts";
 
 /** So many turns of the event loop without traffic count as rest. */
 const QUIET_TURNS = 4;
@@ -85,4 +87,18 @@ export class Gate {
     this.#waiting.unshift(first);
     await this.#releaseAtRest();
   }
+}
+
+/**
+ * Tells a task from others that could fail now; the same in every run. Several tasks of a node may see the
+ * same state, and differ by their paths alone.
+ */
+export function taskKey(
+  name: string,
+  state: State,
+  config: RunnableConfig | undefined,
+  digest: number,
+): string {
+  const path: unknown = config?.metadata?.["langgraph_path"];
+  return `${name}/${JSON.stringify([state["fan"], path, digest])}`;
 }

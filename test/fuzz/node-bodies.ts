@@ -8,6 +8,7 @@ import { isDelta } from "./case.ts";
 import { unordered, type Items } from "./channels.ts";
 import type { Channel, Layout, NodeLayout } from "./layout.ts";
 import type { LooseCompiled, State } from "./loose.ts";
+import { taskKey } from "./gate.ts";
 import { hash, pick } from "./random.ts";
 import type { Recorder } from "./recorder.ts";
 import { chooseTargets, routeDigest, sendsTo } from "./routes.ts";
@@ -22,11 +23,7 @@ export function functionBody(layout: Layout, node: NodeLayout, recorder: Recorde
       const digest = digestOf(layout, node, state);
       if (node.spec.mutates !== null && state["sent"] !== true)
         changeInPlace(pick(layout.channels, node.spec.mutates), state, digest);
-      await gate.maybeFail(
-        "node",
-        node.number,
-        `${node.name}/${String(state["fan"] ?? "")}/${digest}`,
-      );
+      await gate.maybeFail("node", node.number, taskKey(node.name, state, config, digest));
       const answers = ask(node, digest);
       const update = updateOf(layout, node, state, digest, answers);
       return node.spec.route.kind === "command" ? commandOf(layout, node, state, update) : update;
@@ -57,11 +54,7 @@ export function callBody(
           `${call}=${hash(JSON.stringify(canonical(output?.[`trail${layout.level + 1}`] ?? null)))}`,
         );
       }
-      await gate.maybeFail(
-        "node",
-        node.number,
-        `${node.name}/${String(state["fan"] ?? "")}/${digest}`,
-      );
+      await gate.maybeFail("node", node.number, taskKey(node.name, state, config, digest));
       return updateOf(layout, node, state, digest, results);
     });
   };
