@@ -1,0 +1,13 @@
+import { defineConfig } from "vitest/config";
+import base from "./vitest.config.ts";
+
+/** `npm run chaos`: thousands of runs, where `npm test` does two hundred. `CHAOS_SEED` draws others. */
+export default defineConfig({
+  ...base,
+  test: {
+    ...base.test,
+    include: ["test/chaos/**/*.test.ts"],
+    env: { CHAOS_RUNS: "5000" },
+    maxWorkers: 1,
+  },
+});
