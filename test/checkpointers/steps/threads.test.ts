@@ -53,7 +53,12 @@ describe.each(PLACES)("the steps of a thread on %s", (_, newPlace) => {
       ...{ breakers: 3, limits: 3, budgets: 3 },
     });
     await saver.deleteThread(threadId);
-    expect(await countRows(place.url)).toEqual({ attempts: 1, thread_status: 1, usage: 1, ...shared });
+    expect(await countRows(place.url)).toEqual({
+      attempts: 1,
+      thread_status: 1,
+      usage: 1,
+      ...shared,
+    });
     expect(await saver.steps.attempts.read(task(threadId))).toBeUndefined();
     expect(await saver.steps.status.read(threadId)).toBeUndefined();
     expect(
