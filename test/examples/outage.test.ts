@@ -7,7 +7,7 @@ import { PLACES } from "../support/places.ts";
 const RUNS = 40;
 const MINUTE = 60_000;
 const PER_SECOND = 10;
-const OUTAGE = 20 * MINUTE;
+const OUTAGE = 10 * MINUTE;
 
 const State = Annotation.Root({ order: Annotation<string>(), label: Annotation<string>() });
 
