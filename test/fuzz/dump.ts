@@ -11,7 +11,7 @@ import {
 import { canonical, sorted } from "./canonical.ts";
 import { isDelta } from "./case.ts";
 import { storedValue, unordered } from "./channels.ts";
-import { UPDATE_TASK, type Labels } from "./labels.ts";
+import { UPDATE_TASK, updateTaskOf, type Labels } from "./labels.ts";
 import { allNodes, innerLayout, type Channel, type Layout } from "./layout.ts";
 import { STUB_STEP } from "./recorder.ts";
 import type { Run } from "./run.ts";
@@ -206,7 +206,7 @@ function tuple(
     ),
     metadata: sorted({ ...metadata }, labels.rename),
     parent: labels.of(parentConfig?.configurable?.["checkpoint_id"]),
-    writes: writesByTask(pendingWrites ?? [], labels),
+    writes: writesByTask(checkpoint.id, pendingWrites ?? [], labels),
   };
 }
 
@@ -232,10 +232,17 @@ function ranked(versions: ChannelVersions, rank: ReadonlyMap<Version, number>): 
  * Not those of `updateState`: LangGraph gives all updates of a checkpoint one task id, and which of
  * them the checkpoint then shows is part of no state. (Delta channels prove that none is lost.)
  */
-function writesByTask(writes: readonly CheckpointPendingWrite[], labels: Labels): unknown[] {
+function writesByTask(
+  checkpointId: string,
+  writes: readonly CheckpointPendingWrite[],
+  labels: Labels,
+): unknown[] {
+  // A checkpoint of step STUB_STEP has no label, nor have its tasks.
+  const updateTask = updateTaskOf(checkpointId);
+
   const tasks = new Map<string, { plain: unknown[]; special: unknown[] }>();
   for (const [task, channel, value] of writes) {
-    if (labels.of(task)?.endsWith(UPDATE_TASK)) continue;
+    if (task === updateTask || labels.of(task)?.endsWith(UPDATE_TASK)) continue;
     const group = tasks.get(task) ?? { plain: [], special: [] };
     tasks.set(task, group);
     const write = [channel, canonical(value, labels.rename)];

@@ -15,6 +15,11 @@ const HEX_32 = /\b[0-9a-f]{32}\b/g;
 /** Ends the name of the task that `updateState` writes as. */
 export const UPDATE_TASK = "#update";
 
+/** The task in whose name `updateState` writes on a checkpoint. */
+export function updateTaskOf(checkpointId: string): string {
+  return uuid5("__interrupt__", checkpointId);
+}
+
 export interface LabelledPut extends Put {
   label: string;
   nsLabel: string;
@@ -51,7 +56,7 @@ export class Labels {
         const label = `${nsLabel}<${put.op}.${count}>`;
         labelled.push({ ...put, label, nsLabel });
         ids.set(put.id, label);
-        ids.set(uuid5("__interrupt__", put.id), `${label}${UPDATE_TASK}`);
+        ids.set(updateTaskOf(put.id), `${label}${UPDATE_TASK}`);
         ids.set(uuid5("__input__", put.id), `${label}#input`);
       }
       for (const snapshot of await snapshots(ns)) {
