@@ -218,18 +218,19 @@ export class Attempt {
   }
 
   async #ended(run: Run, outcome: RunOutcome): Promise<AttemptEnd> {
+    const { checkpointId } = outcome;
     switch (outcome.status) {
       case "completed":
         return {
           ending: { status: "completed", reason: undefined },
-          end: { checkpointId: await headOf(run), error: undefined, undone: [], stuck: [] },
+          end: { checkpointId, error: undefined, undone: [], stuck: [] },
         };
       case "failed": {
         const { error, undone, stuck } = outcome;
         const { name, message } = error;
         return {
           ending: { status: "failed", reason: message },
-          end: { checkpointId: await headOf(run), error: { name, message }, undone, stuck },
+          end: { checkpointId, error: { name, message }, undone, stuck },
         };
       }
       case "parked":

@@ -9,7 +9,7 @@ import type { Run } from "./run.ts";
 /** What an outcome says beside the thread and its state. */
 export type Ending = RunOutcome extends infer Outcome
   ? Outcome extends RunOutcome
-    ? Omit<Outcome, "threadId" | "values">
+    ? Omit<Outcome, "threadId" | "values" | "checkpointId">
     : never
   : never;
 
@@ -26,7 +26,8 @@ export async function finish(
   }
   if (ending.status === "completed") events.emit("run.completed", { threadId });
   if (ending.status === "failed") events.emit("run.failed", { threadId, error: ending.error });
-  return { threadId, values: state.values as Record<string, unknown>, ...ending };
+  const checkpointId = state.config.configurable?.["checkpoint_id"] as string | undefined;
+  return { threadId, values: state.values as Record<string, unknown>, checkpointId, ...ending };
 }
 
 function noteOf(ending: Ending): StatusNote {

@@ -5,8 +5,9 @@ import type { Question } from "./tasks.ts";
 
 interface Ended<Values> {
   threadId: string;
-  /** The state at the end. */
+  /** The state at the end, and its checkpoint. */
   values: Values;
+  checkpointId: string | undefined;
 }
 
 /** A question, or a gate, that a person has to answer; `approvals(saver)` and the CLI do, by id. */

@@ -66,6 +66,7 @@ describe.each(PLACES)("runToEnd on %s", (_, newPlace) => {
       status: "completed",
       threadId: "t",
       values: { topic: "Oslo", log: ["flight-id", "hotel-id", "itinerary"] },
+      checkpointId: (await saver.getTuple(on("t")))?.checkpoint.id,
     });
     expect(await saver.steps.status.read("t")).toMatchObject({ status: "completed" });
     expect(await saver.steps.leases?.read("t")).toBeUndefined();
