@@ -6,6 +6,7 @@ import { isHoldfastError } from "../../src/errors.ts";
 import { events } from "../../src/events.ts";
 import { createRuntime } from "../../src/runtime/create-runtime.ts";
 import type { Runtime } from "../../src/runtime/runtime.ts";
+import { ManualClock } from "../../src/testing/manual-clock.ts";
 import { durable } from "../../src/steps/durable.ts";
 import { approvals } from "../../src/steps/inbox.ts";
 import { PLACES } from "../support/places.ts";
@@ -19,6 +20,7 @@ const State = Annotation.Root({
 const world: string[] = [];
 /** What nodes wait for, by name. */
 let gates: Record<string, PromiseWithResolvers<void>> = {};
+let atShip = (): void => undefined;
 let trouble: Record<string, Error | undefined> = {};
 
 const book = effect({
@@ -48,6 +50,7 @@ function graphOf(saver: HoldfastSaver, interruptBefore: "ship"[] = []) {
       durable(
         async (_state: typeof State.State, config: { signal?: AbortSignal }) => {
           const gate = gates["ship"]?.promise;
+          atShip();
           if (gate !== undefined) {
             const aborted = new Promise<never>((_, reject) => {
               config.signal?.addEventListener("abort", () => reject(new Error("aborted")));
@@ -283,15 +286,37 @@ describe.each(PLACES)("a runtime on %s", (_, newPlace) => {
   });
 
   it("ends a run at its deadline", async () => {
-    const runtime = await begin();
-    gates["ship"] = Promise.withResolvers();
-    const options = { threadId: "t", deadline: 300 };
+    const clock = new ManualClock();
+    const saver = (await newPlace()).open({ clock });
+    world.length = 0;
+    trouble = {};
+    gates = { ship: Promise.withResolvers() };
+    const entered = Promise.withResolvers<void>();
+    atShip = entered.resolve;
+    const HOUR = 3_600_000;
+    const worker = { pollInterval: HOUR, leaseDuration: 10 * HOUR };
+    const runtime = createRuntime({ saver, graphs: { trip: graphOf(saver) }, worker });
+    open.push({ runtime, saver });
+    const left = new Promise((resolve) => {
+      const stop = events.on("run.left", (event) => {
+        stop();
+        resolve(event.status);
+      });
+    });
+    const options = { threadId: "t", deadline: 60_000 };
     const run = await runtime.start("trip", { topic: "Oslo" }, options);
+    await entered.promise;
+    expect(await clock.runUntil(left)).toBe("failed");
+    expect(clock.now()).toBe(run.deadlineAt);
     expect(await runtime.result(run.runId)).toMatchObject({
       status: "failed",
       error: { name: "DeadlineExceededError" },
       undone: ["runtime-book"],
     });
+    // It has as much time again.
+    gates["ship"]?.resolve();
+    expect((await runtime.retry(run.runId)).deadlineAt).toBe(clock.now() + 60_000);
+    expect(await clock.runUntil(runtime.result(run.runId))).toMatchObject({ status: "completed" });
   });
 
   it("leaves its runs after their superstep when it is drained, and others go on", async () => {
@@ -311,5 +336,53 @@ describe.each(PLACES)("a runtime on %s", (_, newPlace) => {
     expect(await runtime.result(run.runId)).toMatchObject({ status: "completed" });
     expect(await runtime.run(run.runId)).toMatchObject({ attempt: 2, crashes: 0 });
     expect(world).toEqual(["book Oslo"]);
+  });
+
+  it("takes what is due, the more urgent first, and nothing before its time", async () => {
+    const saver = (await newPlace()).open();
+    gates = {};
+    trouble = {};
+    const runtime = createRuntime({ saver, graphs: { trip: graphOf(saver) }, worker: false });
+    open.push({ runtime, saver });
+    const startAt = new Date(Date.now() + 3_600_000);
+    const start = (runId: string, options: object) =>
+      runtime.start("trip", { topic: runId }, { runId, ...options });
+    await start("slow", { priority: -1 });
+    await start("plain", {});
+    await start("later", { startAt });
+    await start("urgent", { priority: 5 });
+    const order: string[] = [];
+    const stop = events.on("run.started", ({ runId }) => void order.push(runId ?? ""));
+    await runtime.worker({ concurrency: 1, pollInterval: 50 }).start();
+    await runtime.result("slow");
+    stop();
+    expect(order).toEqual(["urgent", "plain", "slow"]);
+    expect(await runtime.run("later")).toMatchObject({ status: "queued", startAt: +startAt });
+    expect(await runtime.cancel("later")).toMatchObject({ status: "cancelled", attempt: 0 });
+    const ids = (await runtime.runs({ status: "completed" })).map(({ runId }) => runId);
+    expect(ids).toEqual(["urgent", "plain", "slow"]);
+  });
+
+  it("refuses what it cannot do, in a sentence", async () => {
+    const runtime = await begin();
+    const other = (await newPlace()).open();
+    expect(() => createRuntime({ saver: {}, graphs: {} })).toThrow(/needs a saver/);
+    const saver = runtime.saver;
+    expect(() => createRuntime({ saver, graphs: { trip: graphOf(other) } })).toThrow(
+      /compiled with another saver/,
+    );
+    expect(() => runtime.worker({ graphs: ["nowhere"] })).toThrow(/no graph "nowhere"/);
+    expect(() => runtime.worker({ concurrency: 0 })).toThrow(/concurrency/);
+    await expect(runtime.start("nowhere", {})).rejects.toThrow(/no graph "nowhere"; it has "trip"/);
+    await expect(runtime.start("trip", {}, { threadId: "" })).rejects.toThrow(/id of a thread/);
+    await expect(runtime.start("trip", {}, { runId: "r".repeat(201) })).rejects.toThrow(/1 to 200/);
+    const bad = runtime.start("trip", { topic: () => 1 }, { runId: "bad" });
+    await expect(bad).rejects.toSatisfy((error) => isHoldfastError(error, "UNSERIALIZABLE"));
+    await expect(runtime.run("bad")).rejects.toThrow(/no run "bad"/);
+    await expect(runtime.cancel("bad")).rejects.toThrow(/no run "bad"/);
+    await expect(runtime.resume("t", "yes")).rejects.toSatisfy((error) =>
+      isHoldfastError(error, "NOT_FOUND"),
+    );
+    expect(await runtime.resume("t")).toEqual([]);
   });
 });
