@@ -10,6 +10,7 @@
  *   A2  A run that is to be stopped does not go on: no node of it begins any more.
  *   A3  A run's own failure ends it. What is not (a lost lease, a database that is gone) is thrown, and
  *       the run goes on elsewhere, or later.
+ *   A4  Only what this run did is taken back: nothing, where no checkpoint of it is stored.
  */
 
 import type { RunnableConfig } from "@langchain/core/runnables";
@@ -26,7 +27,13 @@ import { withSaver, type RunnableGraph } from "./graph.ts";
 import { configurableOf, keepLease, type HeldLease } from "./lease.ts";
 import type { RunOutcome } from "./outcome.ts";
 import type { Run } from "./run.ts";
-import { failureOnRecord, isTakenBack, takeBack, unfinishedFailure } from "./take-back.ts";
+import {
+  failEmpty,
+  failureOnRecord,
+  isTakenBack,
+  takeBack,
+  unfinishedFailure,
+} from "./take-back.ts";
 import { isFinished, readLevel, type Level } from "./tasks.ts";
 
 /** Shorter waits than this stay in the process. */
@@ -149,10 +156,9 @@ export class Attempt {
 
   async #drive(run: Run, overdue: AbortSignal): Promise<RunOutcome> {
     const { run: accepted, saver } = this.#options;
-    const { threadId, runId, reason } = accepted;
+    const { threadId, reason } = accepted;
     // Nobody took it before: there is nothing to look for.
-    const hasBegun =
-      accepted.attempt > 1 && (await saver.steps.queue?.hasBegun(threadId, runId)) === true;
+    const hasBegun = accepted.attempt > 1 && (await this.#hasBegun());
     const level = await readLevel(run.graph, saver, threadId);
     if (overdue.aborted) return this.#failed(run, overdue.reason as Error);
     // Invariant A1.
@@ -183,8 +189,15 @@ export class Attempt {
   }
 
   /** Past its deadline a run is still taken back, and that is not to be broken off. */
-  #failed(run: Run, error: Error): Promise<RunOutcome> {
-    return takeBack(this.#unbroken(run), error);
+  async #failed(run: Run, error: Error): Promise<RunOutcome> {
+    const unbroken = this.#unbroken(run);
+    return (await this.#hasBegun()) ? takeBack(unbroken, error) : failEmpty(unbroken, error);
+  }
+
+  /** Invariant A4: whether anything of this run is stored. */
+  async #hasBegun(): Promise<boolean> {
+    const { run, saver } = this.#options;
+    return (await saver.steps.queue?.hasBegun(run.threadId, run.runId)) === true;
   }
 
   #unbroken(run: Run): Run {
@@ -210,9 +223,7 @@ export class Attempt {
   }
 
   async #undo(run: Run, error: Error): Promise<{ undone: string[]; stuck: string[] }> {
-    if ((await readLevel(run.graph, run.saver, run.threadId)) === undefined) {
-      return { undone: [], stuck: [] };
-    }
+    if (!(await this.#hasBegun())) return { undone: [], stuck: [] };
     const outcome = await takeBack(run, error);
     return outcome.status === "failed" ? outcome : { undone: [], stuck: [] };
   }

@@ -12,7 +12,7 @@ import { withSaver } from "./graph.ts";
 import { nextMove } from "./next-move.ts";
 import type { RunOutcome } from "./outcome.ts";
 import type { Run } from "./run.ts";
-import { failureOf, takeBack } from "./take-back.ts";
+import { failEmpty, failureOf, takeBack } from "./take-back.ts";
 import { isFinished, readLevel, type Level } from "./tasks.ts";
 
 /** A new run. */
@@ -21,7 +21,7 @@ export async function begin(
   input: unknown,
   level: Level | undefined,
 ): Promise<RunOutcome> {
-  const stopped = await invoke(run, input, level, {});
+  const stopped = await invoke(run, input, level, {}, { begins: true });
   return stopped ?? goOn(run, await mustRead(run), { ran: true });
 }
 
@@ -86,6 +86,7 @@ async function invoke(
   input: unknown,
   level: Level | undefined,
   answers: Answers,
+  { begins = false } = {},
 ): Promise<RunOutcome | undefined> {
   const { graph, saver, config, options } = run;
   const answering = Object.keys(answers).length > 0;
@@ -105,8 +106,16 @@ async function invoke(
       return finish(run, { status: "stopped" });
     }
     if (isForeign(error)) throw error;
+    // What it did not begin to do is not its own: it was an earlier run's.
+    if (begins && !(await isStored(run, level))) return failEmpty(run, failureOf(error));
     return takeBack(run, failureOf(error));
   }
+}
+
+/** Whether the thread has got any further than it was. */
+async function isStored({ saver, threadId }: Run, before: Level | undefined): Promise<boolean> {
+  const config = { configurable: { thread_id: threadId, checkpoint_ns: "" } };
+  return (await saver.getTuple(config))?.checkpoint.id !== before?.tuple.checkpoint.id;
 }
 
 async function mustRead({ graph, saver, threadId }: Run): Promise<Level> {

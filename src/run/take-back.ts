@@ -39,6 +39,11 @@ export async function takeBack(run: Run, error: Error): Promise<RunOutcome> {
   }
 }
 
+/** The end of a run that failed before anything of it was stored: there is nothing to take back. */
+export function failEmpty(run: Run, error: Error): Promise<RunOutcome> {
+  return finish(run, { status: "failed", error, undone: [], stuck: [] });
+}
+
 /** Why the thread's run failed, where its taking back was begun and not ended. */
 export async function unfinishedFailure({ steps, threadId }: Run): Promise<Error | undefined> {
   const status = await steps?.status.read(threadId);

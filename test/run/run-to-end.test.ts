@@ -123,6 +123,17 @@ describe.each(PLACES)("runToEnd on %s", (_, newPlace) => {
     expect(world).toEqual(["flight Oslo", "hotel Oslo"]);
   });
 
+  it("takes nothing back of the run before, where its own input cannot be stored", async () => {
+    trouble = {};
+    world.length = 0;
+    const saver = (await newPlace()).open();
+    const graph = travel(saver);
+    expect((await runToEnd(graph, { topic: "Oslo" }, on("t"))).status).toBe("completed");
+    const outcome = await runToEnd(graph, { topic: () => "not to be stored" }, on("t"));
+    expect(outcome).toMatchObject({ status: "failed", undone: [], stuck: [] });
+    expect(world).toEqual(["flight Oslo", "hotel Oslo"]);
+  });
+
   it("does not go on behind what a person took back", async () => {
     trouble = {};
     const saver = (await newPlace()).open();

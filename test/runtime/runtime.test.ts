@@ -319,6 +319,38 @@ describe.each(PLACES)("a runtime on %s", (_, newPlace) => {
     expect(await clock.runUntil(runtime.result(run.runId))).toMatchObject({ status: "completed" });
   });
 
+  it("takes nothing back that an earlier run of the thread did", async () => {
+    const saver = (await newPlace()).open();
+    world.length = 0;
+    trouble = {};
+    gates = {};
+    const runtime = createRuntime({ saver, graphs: { trip: graphOf(saver) }, worker: false });
+    open.push({ runtime, saver });
+    const worker = runtime.worker({ pollInterval: 50 });
+    await worker.start();
+    const first = await runtime.start("trip", { topic: "Oslo" }, { threadId: "t" });
+    expect((await runtime.result(first.runId)).status).toBe("completed");
+    await worker.drain();
+    // Past its deadline before anybody takes it; and cancelled as it is taken.
+    const late = await runtime.start("trip", { topic: "x" }, { threadId: "t", deadline: 1 });
+    const ended = await runtime.start("trip", { topic: "y" }, { threadId: "t" });
+    const queue = saver.steps.queue;
+    await queue?.turn("t", ({ runs }) => ({
+      put: runs.map((run) =>
+        run.runId === ended.runId ? { ...run, attempt: 1, stop: "cancel" } : run,
+      ),
+      result: undefined,
+    }));
+    await runtime.worker({ pollInterval: 50 }).start();
+    for (const [run, status] of [
+      [late, "failed"],
+      [ended, "cancelled"],
+    ] as const) {
+      expect(await runtime.result(run.runId)).toMatchObject({ status, undone: [], stuck: [] });
+    }
+    expect(world).toEqual(["book Oslo"]);
+  });
+
   it("leaves its runs after their superstep when it is drained, and others go on", async () => {
     const runtime = await begin();
     const worker = runtime.worker({ pollInterval: 50 });
