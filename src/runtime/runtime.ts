@@ -180,7 +180,15 @@ export class Runtime {
   }
 
   async #goOn(runId: string, decide: typeof turns.retry): Promise<RunInfo> {
-    const { threadId } = await this.#mustRead(runId);
+    const { threadId, seq } = await this.#mustRead(runId);
+    // A turn shows the runs that have not ended; one that did has left its own end on the thread.
+    const runs = await this.#queue.list({ threadId });
+    const later = runs.find((run) => run.seq > seq && run.attempt > 0 && turns.isOver(run));
+    if (later !== undefined) {
+      throw new InvalidInputError(
+        `Run "${runId}" cannot go on: its thread has gone on with run "${later.runId}", which is ${later.status}.`,
+      );
+    }
     const run = await this.#queue.turn(
       threadId,
       (turn) => {

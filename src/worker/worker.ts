@@ -15,10 +15,11 @@
 import { anySignal } from "../abort.ts";
 import type { Clock } from "../clock.ts";
 import type { Engine, Listening } from "../engine/engine.ts";
-import { InvalidInputError, LeaseLostError, isHoldfastError } from "../errors.ts";
+import { InvalidInputError, LeaseLostError } from "../errors.ts";
 import { events } from "../events.ts";
 import { processOf, systemProcesses } from "../process.ts";
 import { Attempt, type AttemptEnd } from "../run/attempt.ts";
+import { isForeign } from "../run/foreign.ts";
 import type { RunnableGraph } from "../run/graph.ts";
 import { newOwner } from "../run/lease.ts";
 import type { RunQueue, RunRecord } from "../run-store.ts";
@@ -287,10 +288,7 @@ function isDead(owner: string): boolean {
 
 /** What a run cannot be blamed for goes on elsewhere; anything else ends it. */
 function unforeseen(error: unknown): AttemptEnd {
-  const isForeign = ["LEASE_LOST", "DATABASE_UNAVAILABLE", "THREAD_GONE"].some((code) =>
-    isHoldfastError(error, code),
-  );
-  if (isForeign) throw error;
+  if (isForeign(error)) throw error;
   const { name, message } = error instanceof Error ? error : new Error(String(error));
   return {
     ending: { status: "failed", reason: message },

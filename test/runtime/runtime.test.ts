@@ -199,6 +199,18 @@ describe.each(PLACES)("a runtime on %s", (_, newPlace) => {
     expect(world).toEqual(["book Oslo", "cancel Oslo", "book Oslo"]);
   });
 
+  it("does not go on with a run behind one that its thread has gone on with", async () => {
+    const runtime = await begin();
+    trouble["ship"] = new TypeError("no ship");
+    const failed = await runtime.start("trip", { topic: "Oslo" }, { threadId: "t" });
+    expect((await runtime.result(failed.runId)).status).toBe("failed");
+    trouble = {};
+    const later = await runtime.start("trip", { topic: "Bergen" }, { threadId: "t" });
+    expect((await runtime.result(later.runId)).status).toBe("completed");
+    await expect(runtime.retry(failed.runId)).rejects.toThrow(/has gone on with run/);
+    expect((await runtime.run(failed.runId)).status).toBe("failed");
+  });
+
   it("waits at a gate for an approval, and for an answer", async () => {
     const runtime = await begin(["ship"]);
     const run = await runtime.start("trip", { topic: "asked" }, { threadId: "t" });
