@@ -23,7 +23,7 @@ import { approvals, type AnswerOptions, type Inbox } from "../steps/inbox.ts";
 import { isParked } from "../steps/wait.ts";
 import { isDurableSaver, type DurableSaver, type WorkflowStatus } from "../step-store.ts";
 import * as turns from "../turns.ts";
-import { Worker, type DrainOptions, type WorkerOptions } from "../worker/worker.ts";
+import { Worker, type Chore, type DrainOptions, type WorkerOptions } from "../worker/worker.ts";
 import { infoOf } from "./info.ts";
 import type { RunInfo, RunResult, RuntimeOptions, StartOptions } from "./types.ts";
 
@@ -39,6 +39,7 @@ export class Runtime {
   readonly #inbox: Inbox;
   readonly #own: WorkerOptions | false;
   readonly #workers = new Set<Worker>();
+  readonly #chores: Chore[] = [];
   #started: Promise<void> | undefined;
   /** Rings for a run that a worker of this process has left. */
   readonly #bell: Bell;
@@ -295,6 +296,7 @@ export class Runtime {
         queue: this.#queue,
         engine: this.#engine,
         graphs: this.#graphs,
+        chores: this.#chores,
         onLeft: (runId) => this.#bell.ring([runId]),
       },
       options,

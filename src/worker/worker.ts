@@ -44,12 +44,21 @@ export interface DrainOptions {
   gracePeriod?: number;
 }
 
+/** What workers do beside runs, as those of all processes may do at the same time. */
+export interface Chore {
+  /** It is not to wait until the worker looks around by itself. */
+  readonly isWanted: boolean;
+  /** Does what is due. @returns when something will be due next, where that is known */
+  work(graphs: readonly string[]): Promise<number | undefined>;
+}
+
 /** What a worker needs of its runtime. */
 export interface Workshop {
   saver: DurableSaver;
   queue: RunQueue;
   engine: Engine;
   graphs: ReadonlyMap<string, RunnableGraph>;
+  chores: readonly Chore[];
   /** Hears what runs stream. */
   onChunk?: (runId: string, chunk: unknown) => void;
   /** A run ended, or waits. */
@@ -73,6 +82,9 @@ export class Worker {
   readonly #active = new Map<string, { attempt: Attempt; ended: Promise<void> }>();
   readonly #closing = new AbortController();
   #freed = new AbortController();
+  #lookedAt = -Infinity;
+  /** When the next chore is due, by the database's clock. */
+  #choresAt = Infinity;
   #loop: Promise<void> | undefined;
 
   constructor(shop: Workshop, options: WorkerOptions = {}) {
@@ -141,16 +153,18 @@ export class Worker {
   async #work(): Promise<void> {
     const { signal } = this.#closing;
     const { engine } = this.#shop;
-    let lookedAt = -Infinity;
     while (!signal.aborted) {
       this.#freed = new AbortController();
       const heard = engine.listen(this.#graphs);
       try {
         const taken = await this.#takeDue();
-        if (this.#clock.now() - lookedAt >= this.#poll) {
-          lookedAt = this.#clock.now();
+        if (this.#clock.now() - this.#lookedAt >= this.#poll) {
+          this.#lookedAt = this.#clock.now();
           await this.#takeOver();
           await this.heed();
+          await this.#doChores(this.#shop.chores);
+        } else {
+          await this.#doChores(this.#shop.chores.filter(({ isWanted }) => isWanted));
         }
         if (taken === 0 || this.#room() === 0) await this.#rest(heard);
       } catch (error) {
@@ -194,15 +208,27 @@ export class Worker {
     }
   }
 
+  async #doChores(chores: readonly Chore[]): Promise<void> {
+    if (chores.length === this.#shop.chores.length) this.#choresAt = Infinity;
+    for (const chore of chores) {
+      const next = await chore.work(this.#graphs);
+      this.#choresAt = Math.min(this.#choresAt, next ?? Infinity);
+    }
+  }
+
   /** Until something may be due, a run has ended, or it is time to look again. */
   async #rest(heard: Listening): Promise<void> {
     const { queue } = this.#shop;
     const { signal } = this.#closing;
     const now = await this.#shop.saver.steps.now();
     const next = this.#room() > 0 ? await queue.nextAt(this.#graphs) : undefined;
-    const untilNext = next === undefined ? this.#poll : Math.max(1, next - now);
+    const pause = Math.min(
+      this.#poll,
+      Math.max(1, Math.min(next ?? Infinity, this.#choresAt) - now),
+    );
+    if (now + pause >= this.#choresAt) this.#lookedAt = -Infinity;
     const woken = anySignal(signal, this.#freed.signal);
-    await heard.within(Math.min(this.#poll, untilNext), woken).catch(() => undefined);
+    await heard.within(pause, woken).catch(() => undefined);
   }
 
   async #take(threadId: string): Promise<boolean> {
