@@ -303,6 +303,25 @@ export class ThreadBusyError extends HoldfastError {
   }
 }
 
+/** A run was begun under another version of its graph, and does not go on under this one. */
+export class GraphChangedError extends HoldfastError {
+  readonly runId: string;
+  /** Fingerprints of the version that it was begun under, and of the one that is here. */
+  readonly from: string;
+  readonly to: string;
+
+  constructor(runId: string, from: string, to: string, why: string) {
+    super(
+      "GRAPH_CHANGED",
+      `Run "${runId}" was begun under version ${from} of its graph, and this is ${to}: ${why}. ` +
+        "Resume it where its version is at work, give the graph a migration, or cancel the run.",
+    );
+    this.runId = runId;
+    this.from = from;
+    this.to = to;
+  }
+}
+
 /** A run is active on the thread, and the new one was to be refused then. */
 export class RunActiveError extends HoldfastError {
   readonly threadId: string;

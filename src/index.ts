@@ -83,7 +83,19 @@ export type {
 /** A runtime: runs that are accepted durably, and done by workers of any number of processes. */
 export { createRuntime } from "./runtime/create-runtime.ts";
 export type { Runtime } from "./runtime/runtime.ts";
-export type { RunInfo, RunResult, RuntimeOptions, StartOptions } from "./runtime/types.ts";
+export type {
+  GraphOptions,
+  RunInfo,
+  RunResult,
+  RuntimeOptions,
+  StartOptions,
+} from "./runtime/types.ts";
+export type {
+  ChangedThread,
+  GraphChangePolicy,
+  MigratedThread,
+  Migration,
+} from "./run/graph-change.ts";
 export type { MultitaskStrategy } from "./turns.ts";
 export type { RunQuery } from "./run-store.ts";
 export type { DrainOptions, Worker, WorkerOptions } from "./worker/worker.ts";
@@ -139,6 +151,7 @@ export {
   DeadlineExceededError,
   EffectConflictError,
   EffectUnknownError,
+  GraphChangedError,
   HoldfastError,
   InvalidInputError,
   LeaseLostError,

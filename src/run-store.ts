@@ -46,6 +46,8 @@ export interface RunRecord {
   /** How many of its workers died since somebody looked at it. */
   crashes: number;
   stop: StopRequest | undefined;
+  /** Of the version of its graph under which it stands where it does; undefined before its first attempt. */
+  fingerprint: string | undefined;
   /** Why it waits, or ended as it did. */
   reason: string | undefined;
 }
@@ -115,7 +117,7 @@ export interface RunQueue {
     options?: TurnOptions,
   ): Promise<Result | undefined>;
   /** Threads with something for a worker to do now: runs that are due, and runs whose lease has expired. */
-  due(query: { graphs: readonly string[]; limit: number }): Promise<string[]>;
+  due(query: { graphs: readonly DueGraph[]; limit: number }): Promise<string[]>;
   /** Threads whose run is at work under a lease, and who holds that. */
   working(): Promise<{ threadId: string; owner: string }[]>;
   /** When the next run is due that is not due now. */
@@ -127,6 +129,13 @@ export interface RunQueue {
   read(runId: string): Promise<StoredRun | undefined>;
   /** Latest first; 100 unless told otherwise. */
   list(query?: RunQuery): Promise<RunRecord[]>;
+}
+
+/** A graph whose runs are looked for. */
+export interface DueGraph {
+  name: string;
+  /** Only runs that were begun under this version, or not yet. */
+  fingerprint?: string;
 }
 
 export interface RunQuery {

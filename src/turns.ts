@@ -47,7 +47,7 @@ export interface Accepted {
 /** @throws {RunActiveError} another run is active, and the strategy is "reject" */
 export function accept(
   turn: Turn,
-  run: Omit<RunRecord, "seq" | "status" | "enqueuedAt" | "startedAt" | "endedAt">,
+  run: Omit<RunRecord, "seq" | "status" | "enqueuedAt" | "startedAt" | "endedAt" | "fingerprint">,
   strategy: MultitaskStrategy,
 ): Decided<Accepted> {
   const known = turn.runs.find(({ runId }) => runId === run.runId);
@@ -70,6 +70,7 @@ export function accept(
     enqueuedAt: turn.now,
     startedAt: undefined,
     endedAt: undefined,
+    fingerprint: undefined,
   };
   return {
     put: [...stopped, accepted],
@@ -163,13 +164,21 @@ export function revive(turn: Turn, runId: string): Decided<RunRecord | undefined
 export interface ClaimOptions {
   /** Of the lease: this process, and which of its claims. */
   owner: string;
-  graphs: ReadonlySet<string>;
+  graphs: ReadonlyMap<string, ClaimedGraph>;
   /** Of the lease, in milliseconds. */
   duration: number;
   /** A run whose workers died so often in a row is dead. */
   maxCrashes: number;
   /** True for an owner that is certainly gone, whose lease need not be waited for. */
   isDead(owner: string): boolean;
+}
+
+/** A graph that the worker has. */
+export interface ClaimedGraph {
+  /** Of its version. */
+  fingerprint: string;
+  /** Runs that were begun under another version are left to others. */
+  pins: boolean;
 }
 
 export interface Claimed {
@@ -200,7 +209,8 @@ export function claim(turn: Turn, options: ClaimOptions): Decided<Claims> {
   const changed = turn.runs.map((run) => (isAtWork(run) ? orphaned(run, now, options) : run));
   const dead = changed.filter((run, i) => run !== turn.runs[i] && isOver(run));
   const next = nextOf(changed, now);
-  if (next === undefined || !graphs.has(next.graph)) {
+  const graph = next && graphs.get(next.graph);
+  if (next === undefined || graph === undefined || isPinnedElsewhere(next, graph)) {
     const result = { claimed: undefined, dead };
     return { put: dead, result, ...(dead.length > 0 && { lease: "released" }) };
   }
@@ -219,6 +229,7 @@ export function claim(turn: Turn, options: ClaimOptions): Decided<Claims> {
     startAt: undefined,
     startedAt: next.startedAt ?? now,
     attempt: next.attempt + 1,
+    fingerprint: next.fingerprint ?? graph.fingerprint,
   };
   const taken = { owner, expiresAt: now + duration };
   const { threadId } = claimed;
@@ -230,6 +241,10 @@ export function claim(turn: Turn, options: ClaimOptions): Decided<Claims> {
       dead,
     },
   };
+}
+
+function isPinnedElsewhere(run: RunRecord, { pins, fingerprint }: ClaimedGraph): boolean {
+  return pins && run.fingerprint !== undefined && run.fingerprint !== fingerprint;
 }
 
 /** A run whose worker is gone. */
@@ -256,6 +271,20 @@ function nextOf(runs: readonly RunRecord[], now: number): RunRecord | undefined 
     if (run.status === "queued" && isDue(run)) return run;
   }
   return runs.find((run) => run.status === "interrupted" && isDue(run));
+}
+
+/** A run goes on under another version of its graph. Invariant T3: undefined where the lease was lost. */
+export function adopt(
+  turn: Turn,
+  runId: string,
+  token: number,
+  fingerprint: string,
+): Decided<RunRecord | undefined> {
+  const run = turn.runs.find((each) => each.runId === runId);
+  if (run === undefined || turn.lease === undefined || turn.token !== token)
+    return { result: undefined };
+  const adopted = { ...run, fingerprint };
+  return { put: [adopted], result: adopted };
 }
 
 /** How a worker leaves a run. */

@@ -45,7 +45,11 @@ export function runQueueRows(connection: Connection): RunQueueRows {
              (r.status IN ('queued', 'parked', 'interrupted') AND r.start_at <= clock.now)
              OR r.status IN ('running', 'compensating')
            )
-           AND r.graph = ANY ($1::text[])
+           AND EXISTS (
+             SELECT 1 FROM unnest($1::text[], $4::text[]) AS g (name, fingerprint)
+             WHERE g.name = r.graph
+               AND (g.fingerprint IS NULL OR r.fingerprint IS NULL OR g.fingerprint = r.fingerprint)
+           )
            AND (t.lease_owner IS NULL OR t.lease_expires_at <= clock.now)
            AND NOT EXISTS (
              SELECT 1 FROM ${runs} o WHERE o.thread_key = r.thread_key AND o.seq < r.seq
@@ -54,7 +58,12 @@ export function runQueueRows(connection: Connection): RunQueueRows {
            )
          GROUP BY r.thread_key, t.name, t.name_bytes
          ORDER BY max(r.priority) DESC, min(r.start_at), min(r.seq) LIMIT $2`,
-        [array.texts(graphs), limit, connection.givenNow],
+        [
+          array.texts(graphs.map(({ name }) => name)),
+          limit,
+          connection.givenNow,
+          array.texts(graphs.map(({ fingerprint }) => fingerprint ?? null)),
+        ],
       );
       return rows.map(threadRow);
     },

@@ -32,7 +32,11 @@ const DUE = `WITH clock (now) AS (SELECT ?)
       (r.status IN ('queued', 'parked', 'interrupted') AND r.start_at <= clock.now)
       OR r.status IN ('running', 'compensating')
     )
-    AND r.graph IN (SELECT value FROM json_each(?))
+    AND EXISTS (
+      SELECT 1 FROM json_each(?) g WHERE g.value ->> 'name' = r.graph
+        AND (g.value ->> 'fingerprint' IS NULL OR r.fingerprint IS NULL
+          OR g.value ->> 'fingerprint' = r.fingerprint)
+    )
     AND (t.lease_owner IS NULL OR t.lease_expires_at <= clock.now)
     AND NOT EXISTS (
       SELECT 1 FROM holdfast_runs o WHERE o.thread_key = r.thread_key AND o.seq < r.seq

@@ -1,5 +1,6 @@
 /** The port between accepted runs and a database. */
 
+import type { DueGraph } from "../../src/run-store.ts";
 import type { Cell } from "../encoding/cells.ts";
 
 /** A run's row, without what is the user's. */
@@ -20,6 +21,7 @@ export interface RunRow {
   crashes: number;
   stop: string | null;
   reason: string | null;
+  fingerprint: string | null;
 }
 
 export interface FoundRun extends RunRow {
@@ -57,7 +59,7 @@ export interface RunQueueRows {
     skipBusy: boolean,
     decide: (turn: RunTurn) => RunDecision,
   ): Promise<boolean>;
-  due(graphs: readonly string[], limit: number): Promise<FoundThread[]>;
+  due(graphs: readonly DueGraph[], limit: number): Promise<FoundThread[]>;
   working(): Promise<(FoundThread & { owner: string })[]>;
   nextAt(graphs: readonly string[]): Promise<number | null>;
   stopping(runIds: readonly string[]): Promise<string[]>;
@@ -85,12 +87,14 @@ export const ENDED = ["completed", "failed", "cancelled", "dead"] as const;
 export const RUN_COLUMNS = [
   ...["run_id", "thread_key", "graph", "status", "priority", "start_at", "deadline_at"],
   ...["enqueued_at", "started_at", "ended_at", "attempt", "crashes", "stop", "reason"],
+  "fingerprint",
 ] as const;
 
 export function valuesOf(row: RunRow): (string | number | Uint8Array | null)[] {
   return [
     ...[row.runId, row.thread, row.graph, row.status, row.priority, row.startAt, row.deadlineAt],
     ...[row.enqueuedAt, row.startedAt, row.endedAt, row.attempt, row.crashes, row.stop, row.reason],
+    row.fingerprint,
   ];
 }
 
@@ -111,5 +115,6 @@ export function runRow(row: Record<string, unknown>): RunRow {
     crashes: row["crashes"] as number,
     stop: row["stop"] as string | null,
     reason: row["reason"] as string | null,
+    fingerprint: row["fingerprint"] as string | null,
   };
 }

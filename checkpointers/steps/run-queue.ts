@@ -4,6 +4,7 @@ import { InvalidInputError } from "../../src/errors.ts";
 import { keyOf } from "../../src/ids.ts";
 import type {
   Decided,
+  DueGraph,
   RunDetails,
   RunEnd,
   RunQuery,
@@ -64,9 +65,10 @@ export class AcceptedRuns implements RunQueue {
     return result;
   }
 
-  async due({ graphs, limit }: { graphs: readonly string[]; limit: number }): Promise<string[]> {
+  async due({ graphs, limit }: { graphs: readonly DueGraph[]; limit: number }): Promise<string[]> {
     if (graphs.length === 0) return [];
-    const found = await (await this.#rows()).due(graphs.map(toText), limit);
+    const named = graphs.map((graph) => ({ ...graph, name: toText(graph.name) }));
+    const found = await (await this.#rows()).due(named, limit);
     return Promise.all(found.map((row) => this.#threadId(row)));
   }
 
@@ -163,6 +165,7 @@ function recordOf(row: RunRow | FoundRun, threadId: string): RunRecord {
     crashes: row.crashes,
     stop: (row.stop ?? undefined) as StopRequest | undefined,
     reason: row.reason === null ? undefined : fromText(row.reason),
+    fingerprint: row.fingerprint ?? undefined,
   };
 }
 
@@ -183,5 +186,6 @@ function rowOf(run: RunRecord, thread: Uint8Array): RunRow {
     crashes: run.crashes,
     stop: run.stop ?? null,
     reason: run.reason === undefined ? null : toText(run.reason),
+    fingerprint: run.fingerprint ?? null,
   };
 }

@@ -14,7 +14,7 @@ import { withLeaseOf } from "../step-store.ts";
 import { NULL_TASK, allLevels, questionsOf } from "./tasks.ts";
 import type { Level, Question } from "./tasks.ts";
 
-const CHANNEL = "__holdfast_answer__";
+export const ANSWERS = "__holdfast_answer__";
 
 /** By id of the question, as `Command({ resume })` takes it. */
 export type Answers = Record<string, unknown>;
@@ -82,7 +82,7 @@ export async function keepAnswers(
   for (const { id, answered } of questionsOf(root)) {
     if (id === undefined || !Object.hasOwn(answers, id)) continue;
     const kept: KeptAnswer = { question: id, answered, value: answers[id], at: now };
-    await saver.putWrites(config, [[CHANNEL, kept]], `answer:${id}:${now}`);
+    await saver.putWrites(config, [[ANSWERS, kept]], `answer:${id}:${now}`);
   }
 }
 
@@ -93,7 +93,7 @@ export async function recallAnswers(
   threadId: string,
 ): Promise<Answers> {
   const kept = (root.tuple.pendingWrites ?? [])
-    .filter(([, channel]) => channel === CHANNEL)
+    .filter(([, channel]) => channel === ANSWERS)
     .map(([, , value]) => value as KeptAnswer)
     .toSorted((a, b) => a.at - b.at);
   const answers: Answers = {};

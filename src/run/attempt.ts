@@ -11,19 +11,22 @@
  *   A3  A run's own failure ends it. What is not (a lost lease, a database that is gone) is thrown, and
  *       the run goes on elsewhere, or later.
  *   A4  Only what this run did is taken back: nothing, where no checkpoint of it is stored.
+ *   A5  A run that was begun under another version of its graph goes on as was chosen, and never so that
+ *       a node is skipped or run again (graph-change.ts).
  */
 
 import type { RunnableConfig } from "@langchain/core/runnables";
 import { RunControl } from "@langchain/langgraph";
 import { anySignal } from "../abort.ts";
 import { PARK_AFTER_KEY } from "../context.ts";
-import { DeadlineExceededError } from "../errors.ts";
+import { DeadlineExceededError, LeaseLostError, isHoldfastError } from "../errors.ts";
 import type { RunEnd, StopRequest, StoredRun } from "../run-store.ts";
 import { type DurableSaver, type Lease } from "../step-store.ts";
-import type { Ending } from "../turns.ts";
+import { adopt, type Ending } from "../turns.ts";
 import { begin, goOn } from "./drive.ts";
 import { finish } from "./finish.ts";
-import { withSaver, type RunnableGraph } from "./graph.ts";
+import { withSaver } from "./graph.ts";
+import { adaptRun, type HostedGraph } from "./graph-change.ts";
 import { configurableOf, keepLease, type HeldLease } from "./lease.ts";
 import type { RunOutcome } from "./outcome.ts";
 import type { Run } from "./run.ts";
@@ -40,7 +43,7 @@ import { isFinished, readLevel, type Level } from "./tasks.ts";
 const PARK_AFTER = 5_000;
 
 export interface AttemptOptions {
-  graph: RunnableGraph;
+  hosted: HostedGraph;
   saver: DurableSaver;
   run: StoredRun;
   lease: Lease;
@@ -118,10 +121,10 @@ export class Attempt {
   }
 
   #prepare(held: HeldLease, signal: AbortSignal): Run {
-    const { graph, saver, run, streamMode, onChunk } = this.#options;
+    const { hosted, saver, run, streamMode, onChunk } = this.#options;
     const { threadId, runId, details } = run;
     return {
-      graph: withSaver(graph, saver),
+      graph: withSaver(hosted.graph, saver),
       saver,
       steps: saver.steps,
       clock: saver.steps.clock,
@@ -147,7 +150,11 @@ export class Attempt {
 
   async #go(run: Run, overdue: AbortSignal): Promise<AttemptEnd> {
     if (this.#stop !== undefined) return this.#stopped(run, this.#stop);
-    const outcome = await this.#drive(run, overdue);
+    const outcome = await this.#drive(run, overdue).catch((error: unknown) => {
+      if (isHoldfastError(error, "GRAPH_CHANGED")) return error;
+      throw error;
+    });
+    if (outcome instanceof Error) return this.#refused(run, outcome);
     if (outcome.status !== "stopped") return this.#ended(run, outcome);
     if (this.#stop !== undefined) return this.#stopped(run, this.#stop);
     if (overdue.aborted) return this.#ended(run, await this.#failed(run, overdue.reason as Error));
@@ -165,20 +172,50 @@ export class Attempt {
     if (!hasBegun || level === undefined) return this.#begin(run, level);
     const unfinished = await unfinishedFailure(run);
     if (unfinished !== undefined) return takeBack(run, unfinished);
-    if (isFinished(level)) return finish(run, { status: "completed" });
     if (await isTakenBack(run)) {
       // What its finished nodes did is not there any more: once more from the beginning, if asked.
       if (reason === RETRIED) return this.#begin(run, level);
       const failure = await failureOnRecord(run);
       return takeBack(run, failure ?? new Error("What the run did was undone."));
     }
+    const at = await this.#adapt(run, level);
+    if (isFinished(at)) return finish(run, { status: "completed" });
     this.#noteRunning(run);
-    return goOn(run, level, {});
+    return goOn(run, at, {});
   }
 
-  #begin(run: Run, level: Level | undefined): Promise<RunOutcome> {
+  async #begin(run: Run, level: Level | undefined): Promise<RunOutcome> {
+    await this.#adopt();
     this.#noteRunning(run);
     return begin(run, this.#options.run.details.input, level);
+  }
+
+  /** Invariant A5. */
+  async #adapt(run: Run, level: Level): Promise<Level> {
+    const { hosted, saver, run: accepted } = this.#options;
+    const { threadId, runId, fingerprint: from = hosted.fingerprint } = accepted;
+    if (from === hosted.fingerprint) return level;
+    const { config, graph } = run;
+    const at = await adaptRun(
+      { threadId, runId, from, config },
+      { ...hosted, graph },
+      saver,
+      level,
+    );
+    await this.#adopt();
+    return at;
+  }
+
+  async #adopt(): Promise<void> {
+    const { hosted, saver, run, lease } = this.#options;
+    const { fingerprint } = hosted;
+    if (run.fingerprint === fingerprint) return;
+    const adopted = await saver.steps.queue?.turn(
+      run.threadId,
+      (turn) => adopt(turn, run.runId, lease.token, fingerprint),
+      { runId: run.runId },
+    );
+    if (adopted === undefined) throw new LeaseLostError(run.threadId, lease.token);
   }
 
   #noteRunning({ steps, threadId }: Run): void {
@@ -261,6 +298,13 @@ export class Attempt {
       case "stopped":
         return { ending: { status: "queued", startAt: run.clock.now() }, end: undefined };
     }
+  }
+
+  /** It waits for a person, who deploys what it needs and resumes it, or cancels it. */
+  async #refused({ steps, threadId }: Run, { message }: Error): Promise<AttemptEnd> {
+    steps?.status.note(threadId, { status: "interrupted", errorMessage: message });
+    await steps?.status.flush();
+    return { ending: { status: "interrupted", reason: message }, end: undefined };
   }
 
   /** When a question's time is up, and what its author said is then to be done. */

@@ -6,10 +6,10 @@ import type { RunInfo } from "./types.ts";
 
 export function infoOf({ stop, ...run }: RunRecord | StoredRun): RunInfo {
   const { runId, threadId, graph, status, priority, startAt, deadlineAt } = run;
-  const { enqueuedAt, startedAt, endedAt, attempt, crashes, reason } = run;
+  const { enqueuedAt, startedAt, endedAt, attempt, crashes, reason, fingerprint } = run;
   return {
     ...{ runId, threadId, graph, status, priority, startAt, deadlineAt },
-    ...{ enqueuedAt, startedAt, endedAt, attempt, crashes, reason },
+    ...{ enqueuedAt, startedAt, endedAt, attempt, crashes, reason, fingerprint },
     stopping: stop !== undefined && !isOver(run),
   };
 }

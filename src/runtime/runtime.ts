@@ -15,7 +15,8 @@ import type { Fork, ForkOptions, HistoryOptions, HistoryPoint } from "../history
 import { randomId } from "../ids.ts";
 import { chooseAnswers, keepAnswers } from "../run/answers.ts";
 import { RETRIED } from "../run/attempt.ts";
-import { withSaver, type RunnableGraph } from "../run/graph.ts";
+import type { RunnableGraph } from "../run/graph.ts";
+import type { HostedGraph } from "../run/graph-change.ts";
 import { questionsOf, readLevel } from "../run/tasks.ts";
 import type { Approval } from "../approval-store.ts";
 import type { RunQuery, RunQueue, RunRecord, StopRequest, StoredRun } from "../run-store.ts";
@@ -24,6 +25,7 @@ import { isParked } from "../steps/wait.ts";
 import { isDurableSaver, type DurableSaver, type WorkflowStatus } from "../step-store.ts";
 import * as turns from "../turns.ts";
 import { Worker, type Chore, type DrainOptions, type WorkerOptions } from "../worker/worker.ts";
+import { hosted } from "./hosted.ts";
 import { infoOf } from "./info.ts";
 import type { RunInfo, RunResult, RuntimeOptions, StartOptions } from "./types.ts";
 
@@ -35,7 +37,7 @@ export class Runtime {
   readonly saver: DurableSaver;
   readonly #queue: RunQueue;
   readonly #engine: Engine;
-  readonly #graphs: ReadonlyMap<string, RunnableGraph>;
+  readonly #graphs: ReadonlyMap<string, HostedGraph>;
   readonly #inbox: Inbox;
   readonly #own: WorkerOptions | false;
   readonly #workers = new Set<Worker>();
@@ -44,7 +46,7 @@ export class Runtime {
   /** Rings for a run that a worker of this process has left. */
   readonly #bell: Bell;
 
-  constructor({ saver, graphs, engine, worker = {} }: RuntimeOptions) {
+  constructor({ saver, graphs, engine, onGraphChange, worker = {} }: RuntimeOptions) {
     if (!isDurableSaver(saver) || saver.steps.queue === undefined) {
       throw new NotDurableError(
         'A runtime needs a saver of "holdfast/sqlite" or "holdfast/postgres".',
@@ -55,7 +57,10 @@ export class Runtime {
     this.#bell = new Bell(saver.steps.clock);
     this.#engine = engine ?? new LocalEngine(saver.steps.clock);
     this.#graphs = new Map(
-      Object.entries(graphs).map(([name, graph]) => [name, onSaver(name, graph, saver)]),
+      Object.entries(graphs).map(([name, graph]) => [
+        name,
+        hosted(name, graph, saver, onGraphChange),
+      ]),
     );
     this.#inbox = approvals(saver);
     this.#own = worker;
@@ -365,12 +370,12 @@ export class Runtime {
     const [latest] = await this.#queue.list({ threadId, limit: 1 });
     if (latest !== undefined) return this.#mustHave(latest.graph);
     const [only, ...others] = this.#graphs.values();
-    if (only !== undefined && others.length === 0) return only;
+    if (only !== undefined && others.length === 0) return only.graph;
     throw new NotFoundError(`The runtime has accepted no run of thread "${threadId}".`);
   }
 
   #mustHave(name: string): RunnableGraph {
-    const graph = this.#graphs.get(name);
+    const graph = this.#graphs.get(name)?.graph;
     if (graph !== undefined) return graph;
     const names = [...this.#graphs.keys()].map((known) => `"${known}"`).join(", ");
     throw new NotFoundError(`The runtime has no graph "${name}"; it has ${names || "none"}.`);
@@ -384,18 +389,6 @@ export class Runtime {
     if (run !== undefined) return run;
     throw new NotFoundError(`There is no run "${runId}".`);
   }
-}
-
-/** @throws {InvalidInputError} it was compiled with another saver */
-function onSaver(name: string, graph: object, saver: DurableSaver): RunnableGraph {
-  const { checkpointer } = graph as RunnableGraph;
-  if (typeof checkpointer === "object" && checkpointer !== saver) {
-    throw new InvalidInputError(
-      `The graph "${name}" was compiled with another saver than the runtime's. Compile it without one, ` +
-        "or with the same.",
-    );
-  }
-  return withSaver(graph as RunnableGraph, saver);
 }
 
 /** @throws {InvalidInputError} the run's id is another run's */

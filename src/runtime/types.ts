@@ -2,14 +2,17 @@
 
 import type { RunEnd, RunRecord, WorkflowState } from "../run-store.ts";
 import type { MultitaskStrategy } from "../turns.ts";
+import type { GraphChangePolicy } from "../run/graph-change.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { WorkerOptions } from "../worker/worker.ts";
 
 export interface RuntimeOptions {
   /** A saver of `holdfast/sqlite` or `holdfast/postgres`: the database that all processes share. */
   saver: object;
-  /** Compiled graphs, by the names under which runs are accepted. */
-  graphs: Record<string, object>;
+  /** Compiled graphs, by the names under which runs are accepted; with options where they need some. */
+  graphs: Record<string, object | GraphOptions>;
+  /** What becomes of runs that were begun under another version of their graph. Default "continue". */
+  onGraphChange?: GraphChangePolicy;
   /** Who tells workers that there is something to do. Default: a local one. */
   engine?: Engine;
   /**
@@ -17,6 +20,18 @@ export interface RuntimeOptions {
    * accepts runs and asks about them.
    */
   worker?: WorkerOptions | false;
+}
+
+/** A graph that says more of itself. */
+export interface GraphOptions {
+  graph: object;
+  /**
+   * Names this version of its code: a graph with another name, or with other nodes, edges or channels, is
+   * another version. Default: nodes, edges and channels alone.
+   */
+  version?: string;
+  /** Default: the runtime's. */
+  onChange?: GraphChangePolicy;
 }
 
 export interface StartOptions {

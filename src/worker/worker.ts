@@ -20,11 +20,11 @@ import { events } from "../events.ts";
 import { processOf, systemProcesses } from "../process.ts";
 import { Attempt, type AttemptEnd } from "../run/attempt.ts";
 import { isForeign } from "../run/foreign.ts";
-import type { RunnableGraph } from "../run/graph.ts";
+import type { HostedGraph } from "../run/graph-change.ts";
 import { newOwner } from "../run/lease.ts";
-import type { RunQueue, RunRecord } from "../run-store.ts";
+import type { DueGraph, RunQueue, RunRecord } from "../run-store.ts";
 import type { DurableSaver } from "../step-store.ts";
-import { claim, finish, type Claimed } from "../turns.ts";
+import { claim, finish, type Claimed, type ClaimedGraph } from "../turns.ts";
 
 export interface WorkerOptions {
   /** Names of the graphs whose runs it takes. Default: all that the runtime has. */
@@ -57,7 +57,7 @@ export interface Workshop {
   saver: DurableSaver;
   queue: RunQueue;
   engine: Engine;
-  graphs: ReadonlyMap<string, RunnableGraph>;
+  graphs: ReadonlyMap<string, HostedGraph>;
   chores: readonly Chore[];
   /** Hears what runs stream. */
   onChunk?: (runId: string, chunk: unknown) => void;
@@ -75,6 +75,7 @@ export class Worker {
   readonly #shop: Workshop;
   readonly #clock: Clock;
   readonly #graphs: readonly string[];
+  readonly #versions: ReadonlyMap<string, ClaimedGraph>;
   readonly #concurrency: number;
   readonly #lease: number;
   readonly #poll: number;
@@ -96,6 +97,12 @@ export class Worker {
     this.#shop = shop;
     this.#clock = shop.saver.steps.clock;
     this.#graphs = graphs;
+    this.#versions = new Map(
+      graphs.flatMap((name) => {
+        const { fingerprint = "", onChange } = shop.graphs.get(name) ?? {};
+        return [[name, { fingerprint, pins: onChange === "pin" }]];
+      }),
+    );
     this.#concurrency = positive("concurrency", options.concurrency ?? DEFAULT_CONCURRENCY);
     this.#lease = positive("leaseDuration", options.leaseDuration ?? DEFAULT_LEASE);
     this.#poll = positive("pollInterval", options.pollInterval ?? DEFAULT_POLL);
@@ -186,9 +193,15 @@ export class Worker {
   async #takeDue(): Promise<number> {
     const room = this.#room();
     if (room <= 0) return 0;
-    const threads = await this.#shop.queue.due({ graphs: this.#graphs, limit: room });
+    const threads = await this.#shop.queue.due({ graphs: this.#wanted(), limit: room });
     const taken = await Promise.all(threads.map((threadId) => this.#take(threadId)));
     return taken.filter(Boolean).length;
+  }
+
+  #wanted(): DueGraph[] {
+    return [...this.#versions].map(([name, { pins, fingerprint }]) =>
+      pins ? { name, fingerprint } : { name },
+    );
   }
 
   /** Runs of processes of this machine that are gone: their leases need not be waited for. */
@@ -240,7 +253,7 @@ export class Worker {
       (turn) =>
         claim(turn, {
           owner,
-          graphs: new Set(this.#graphs),
+          graphs: this.#versions,
           duration: this.#lease,
           maxCrashes: this.#maxCrashes,
           isDead,
@@ -250,11 +263,11 @@ export class Worker {
     for (const run of dead) await this.#giveUp(run);
     if (claimed === undefined) return false;
     const run = await queue.read(claimed.run.runId);
-    const graph = this.#shop.graphs.get(claimed.run.graph);
-    if (run === undefined || graph === undefined) return false;
+    const hosted = this.#shop.graphs.get(claimed.run.graph);
+    if (run === undefined || hosted === undefined) return false;
     const { onChunk } = this.#shop;
     const attempt = new Attempt({
-      graph,
+      hosted,
       saver,
       run: { ...claimed.run, seq: run.seq, details: run.details, end: run.end },
       lease: claimed.lease,

@@ -7,6 +7,7 @@ import { accept, claim, finish, isOver, retry, stop, wake, type Ending } from ".
 
 const LEASE = 100;
 const MAX_CRASHES = 2;
+const GRAPHS = new Map([["g", { fingerprint: "f", pins: false }]]);
 
 type Op =
   | { do: "accept"; strategy: "reject" | "enqueue" | "interrupt" | "rollback"; startIn: number }
@@ -104,7 +105,7 @@ class Model {
       case "claim": {
         const held = this.lease !== undefined && this.lease.expiresAt > this.now;
         const options = {
-          ...{ owner: `w${each.worker}#${(this.#claims += 1)}`, graphs: new Set(["g"]) },
+          ...{ owner: `w${each.worker}#${(this.#claims += 1)}`, graphs: GRAPHS },
           ...{ duration: LEASE, maxCrashes: MAX_CRASHES, isDead: () => false },
         };
         const { claimed } = this.apply(claim(this.turn(), options));
