@@ -6,6 +6,8 @@
  * in one transaction. The rules are in `turns.ts`.
  */
 
+import type { BudgetPolicy } from "./policy/budget.ts";
+
 /** What a run, or a thread, is doing. */
 export type WorkflowState =
   | "queued"
@@ -46,11 +48,16 @@ export interface RunRecord {
   /** How many of its workers died since somebody looked at it. */
   crashes: number;
   stop: StopRequest | undefined;
+  /** Since when it waits for a person: time that does not count against its deadline. */
+  waitingSince: number | undefined;
   /** Of the version of its graph under which it stands where it does; undefined before its first attempt. */
   fingerprint: string | undefined;
   /** Why it waits, or ended as it did. */
   reason: string | undefined;
 }
+
+/** Limits of a run, shared by all models, tools and nodes in it. */
+export type RunBudget = Omit<BudgetPolicy, "per">;
 
 /** What of a run is the user's. */
 export interface RunDetails {
@@ -58,6 +65,8 @@ export interface RunDetails {
   metadata: Record<string, unknown>;
   /** The most supersteps of one invocation. */
   stepLimit: number | undefined;
+  /** What all that it does may cost. */
+  budget?: RunBudget | undefined;
 }
 
 /** What a run that ended left, beside its checkpoints. */

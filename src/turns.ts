@@ -15,6 +15,7 @@
  *   T4  A run that is to be stopped is never parked or left waiting: a worker takes it, to end it.
  *   T5  No answer is missed: one that comes while the run is at work, and perhaps on its way to wait for
  *       it, leaves `startAt` on its row, and the run is then not left waiting, but looked at once more.
+ *   T6  Time that a run waits for a person does not count against its deadline.
  */
 
 import { InvalidInputError, RunActiveError } from "./errors.ts";
@@ -44,10 +45,16 @@ export interface Accepted {
   isFirst: boolean;
 }
 
+/** A run as somebody asks for it. */
+export type NewRun = Omit<
+  RunRecord,
+  "seq" | "status" | "enqueuedAt" | "startedAt" | "endedAt" | "waitingSince" | "fingerprint"
+>;
+
 /** @throws {RunActiveError} another run is active, and the strategy is "reject" */
 export function accept(
   turn: Turn,
-  run: Omit<RunRecord, "seq" | "status" | "enqueuedAt" | "startedAt" | "endedAt" | "fingerprint">,
+  run: NewRun,
   strategy: MultitaskStrategy,
 ): Decided<Accepted> {
   const known = turn.runs.find(({ runId }) => runId === run.runId);
@@ -70,6 +77,7 @@ export function accept(
     enqueuedAt: turn.now,
     startedAt: undefined,
     endedAt: undefined,
+    waitingSince: undefined,
     fingerprint: undefined,
   };
   return {
@@ -139,9 +147,10 @@ export function retry(turn: Turn, runId: string): Decided<RunRecord | undefined>
     ...run,
     status: "queued",
     startAt: turn.now,
-    // As much time as it was given at first.
+    // As much time as it had at first, and what it waited.
     deadlineAt: run.deadlineAt && turn.now + (run.deadlineAt - run.enqueuedAt),
     endedAt: undefined,
+    waitingSince: undefined,
     crashes: 0,
     stop: undefined,
     reason: undefined,
@@ -229,6 +238,9 @@ export function claim(turn: Turn, options: ClaimOptions): Decided<Claims> {
     startAt: undefined,
     startedAt: next.startedAt ?? now,
     attempt: next.attempt + 1,
+    // Invariant T6.
+    deadlineAt: next.deadlineAt && next.deadlineAt + (now - (next.waitingSince ?? now)),
+    waitingSince: undefined,
     fingerprint: next.fingerprint ?? graph.fingerprint,
   };
   const taken = { owner, expiresAt: now + duration };
@@ -314,6 +326,7 @@ export function finish(
     status: isDue ? "queued" : ending.status,
     startAt: isDue ? turn.now : ending.startAt,
     endedAt: isEnd ? turn.now : undefined,
+    waitingSince: ending.status === "interrupted" ? turn.now : undefined,
     crashes: 0,
     reason: ending.reason ?? run.reason,
   };

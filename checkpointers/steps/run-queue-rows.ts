@@ -22,6 +22,7 @@ export interface RunRow {
   stop: string | null;
   reason: string | null;
   fingerprint: string | null;
+  waitingSince: number | null;
 }
 
 export interface FoundRun extends RunRow {
@@ -87,14 +88,14 @@ export const ENDED = ["completed", "failed", "cancelled", "dead"] as const;
 export const RUN_COLUMNS = [
   ...["run_id", "thread_key", "graph", "status", "priority", "start_at", "deadline_at"],
   ...["enqueued_at", "started_at", "ended_at", "attempt", "crashes", "stop", "reason"],
-  "fingerprint",
+  ...["fingerprint", "waiting_since"],
 ] as const;
 
 export function valuesOf(row: RunRow): (string | number | Uint8Array | null)[] {
   return [
     ...[row.runId, row.thread, row.graph, row.status, row.priority, row.startAt, row.deadlineAt],
     ...[row.enqueuedAt, row.startedAt, row.endedAt, row.attempt, row.crashes, row.stop, row.reason],
-    row.fingerprint,
+    ...[row.fingerprint, row.waitingSince],
   ];
 }
 
@@ -116,5 +117,6 @@ export function runRow(row: Record<string, unknown>): RunRow {
     stop: row["stop"] as string | null,
     reason: row["reason"] as string | null,
     fingerprint: row["fingerprint"] as string | null,
+    waitingSince: row["waiting_since"] as number | null,
   };
 }

@@ -166,6 +166,7 @@ function recordOf(row: RunRow | FoundRun, threadId: string): RunRecord {
     stop: (row.stop ?? undefined) as StopRequest | undefined,
     reason: row.reason === null ? undefined : fromText(row.reason),
     fingerprint: row.fingerprint ?? undefined,
+    waitingSince: row.waitingSince ?? undefined,
   };
 }
 
@@ -187,5 +188,6 @@ function rowOf(run: RunRecord, thread: Uint8Array): RunRow {
     stop: run.stop ?? null,
     reason: run.reason === undefined ? null : toText(run.reason),
     fingerprint: run.fingerprint ?? null,
+    waitingSince: run.waitingSince ?? null,
   };
 }

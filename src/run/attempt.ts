@@ -20,6 +20,9 @@ import { RunControl } from "@langchain/langgraph";
 import { anySignal } from "../abort.ts";
 import { PARK_AFTER_KEY } from "../context.ts";
 import { DeadlineExceededError, LeaseLostError, isHoldfastError } from "../errors.ts";
+import { resolveBudget } from "../policy/budget.ts";
+import { scopeOf, withBudget } from "../steps/budget-scope.ts";
+import { accountOf } from "../steps/budgets.ts";
 import type { RunEnd, StopRequest, StoredRun } from "../run-store.ts";
 import { type DurableSaver, type Lease } from "../step-store.ts";
 import { adopt, type Ending } from "../turns.ts";
@@ -107,7 +110,7 @@ export class Attempt {
     const signal = anySignal(held.signal, this.#broken.signal, overdue.signal);
     try {
       const run = this.#prepare(held, signal as AbortSignal);
-      const end = await this.#go(run, overdue.signal);
+      const end = await this.#underBudget(() => this.#go(run, overdue.signal));
       held.signal.throwIfAborted();
       return end;
     } catch (error) {
@@ -146,6 +149,15 @@ export class Attempt {
         ...(onChunk === undefined ? {} : { onChunk }),
       },
     };
+  }
+
+  #underBudget<T>(work: () => Promise<T>): Promise<T> {
+    const { threadId, runId, details } = this.#options.run;
+    if (details.budget === undefined) return work();
+    const policy = { ...details.budget, per: "run" as const };
+    const limits = resolveBudget("budget", policy);
+    const scope = scopeOf({ policy, limits }, accountOf(policy, { threadId, runId }));
+    return withBudget(scope, work);
   }
 
   async #go(run: Run, overdue: AbortSignal): Promise<AttemptEnd> {

@@ -6,10 +6,11 @@ import type { RunInfo } from "./types.ts";
 
 export function infoOf({ stop, ...run }: RunRecord | StoredRun): RunInfo {
   const { runId, threadId, graph, status, priority, startAt, deadlineAt } = run;
-  const { enqueuedAt, startedAt, endedAt, attempt, crashes, reason, fingerprint } = run;
+  const { enqueuedAt, startedAt, endedAt, attempt, crashes, reason, fingerprint, waitingSince } =
+    run;
   return {
     ...{ runId, threadId, graph, status, priority, startAt, deadlineAt },
-    ...{ enqueuedAt, startedAt, endedAt, attempt, crashes, reason, fingerprint },
+    ...{ enqueuedAt, startedAt, endedAt, attempt, crashes, reason, fingerprint, waitingSince },
     stopping: stop !== undefined && !isOver(run),
   };
 }

@@ -23,6 +23,8 @@ import type { RunQuery, RunQueue, RunRecord, StopRequest, StoredRun } from "../r
 import { approvals, type AnswerOptions, type Inbox } from "../steps/inbox.ts";
 import { isParked } from "../steps/wait.ts";
 import { isDurableSaver, type DurableSaver, type WorkflowStatus } from "../step-store.ts";
+import { resolveBudget } from "../policy/budget.ts";
+import { durableFieldsOf, durableState } from "../state.ts";
 import * as turns from "../turns.ts";
 import { Worker, type Chore, type DrainOptions, type WorkerOptions } from "../worker/worker.ts";
 import { hosted } from "./hosted.ts";
@@ -75,11 +77,12 @@ export class Runtime {
    */
   async start(graph: string, input: unknown, options: StartOptions = {}): Promise<RunInfo> {
     this.#mustHave(graph);
-    const { runId = randomId(), metadata = {}, startAt, stepLimit, deadline } = options;
+    const { runId = randomId(), metadata = {}, startAt, stepLimit, deadline, budget } = options;
     const { threadId = runId, priority = 0, multitaskStrategy = "enqueue" } = options;
     if (typeof threadId !== "string" || threadId === "") {
       throw new InvalidInputError(`The id of a thread is a text, not ${JSON.stringify(threadId)}.`);
     }
+    if (budget !== undefined) resolveBudget("budget", budget);
     const known = options.runId === undefined ? undefined : await this.#queue.read(runId);
     if (known !== undefined) mustBe(known, threadId, graph);
     const accepted = await this.#queue.turn(
@@ -94,7 +97,14 @@ export class Runtime {
         };
         return turns.accept(turn, run, multitaskStrategy);
       },
-      { runId, details: { input, metadata, stepLimit } },
+      {
+        runId,
+        details: {
+          input: deadline === undefined ? input : await this.#timed(graph, input, deadline),
+          ...{ metadata, stepLimit },
+          ...(budget === undefined ? {} : { budget }),
+        },
+      },
     );
     const run = await this.#mustRead(runId);
     mustBe(run, threadId, graph);
@@ -109,6 +119,17 @@ export class Runtime {
     this.#engine.notify([graph]);
     await this.#startOwn();
     return infoOf(run);
+  }
+
+  /** The deadline is in the state, too, where the graph has a place for it. */
+  async #timed(graph: string, input: unknown, deadline: number): Promise<unknown> {
+    const { channels } = this.#mustHave(graph) as { channels?: object };
+    const hasFields = Object.keys(durableState).every((name) => name in (channels ?? {}));
+    const isGiven = durableFieldsOf(input)?.deadlineAt !== undefined;
+    if (!hasFields || isGiven || Object.getPrototypeOf(input) !== Object.prototype) return input;
+    const startedAt = await this.saver.steps.now();
+    const fields = { startedAt, deadlineAt: startedAt + deadline, deadlineIncludesWaits: false };
+    return { ...(input as object), ...fields };
   }
 
   /**

@@ -1,6 +1,6 @@
 /** What a runtime takes and gives. */
 
-import type { RunEnd, RunRecord, WorkflowState } from "../run-store.ts";
+import type { RunBudget, RunEnd, RunRecord, WorkflowState } from "../run-store.ts";
 import type { MultitaskStrategy } from "../turns.ts";
 import type { GraphChangePolicy } from "../run/graph-change.ts";
 import type { Engine } from "../engine/engine.ts";
@@ -39,8 +39,13 @@ export interface StartOptions {
   threadId?: string;
   /** The same id twice is the same run. At most 200 characters. Default: a new one. */
   runId?: string;
-  /** How long the run may take, from now on, in milliseconds; past it, it fails and is taken back. */
+  /**
+   * How long the run may take, from now on, in milliseconds, without the time that it waits for people; past
+   * it, it fails and is taken back. Durable nodes whose state has the fields of `durableState` see it, too.
+   */
   deadline?: number;
+  /** What all models, tools and durable nodes of the run may cost together. */
+  budget?: RunBudget;
   /** Where a run is active on the thread. Default "enqueue". */
   multitaskStrategy?: MultitaskStrategy;
   /** Greater goes first. Default 0. */

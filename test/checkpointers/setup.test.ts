@@ -18,16 +18,16 @@ const GOLDEN: Record<string, string> = {
   "postgres/0004_approvals.sql": "b3a362e9646efc8b25b1057ada5b237d4862b735f4943946de4c5fced050321f",
   "postgres/0005_leases.sql": "b6e83bfd7481d4b4f5778c6363bf734e506bccc05bdb571fc86387e7a78481fe",
   "postgres/0006_runs.sql": "764930b57b395820bcb7ace8276a244e5516547e0db559f19ae83f6ca8c72dfd",
-  "postgres/0010_graph_versions.sql":
-    "6221bd72872d064753111ebbf5c2d8fb8f7d53200ee7794310982ab078456b8a",
+  "postgres/0010_run_versions.sql":
+    "f12fd369d68d7b215cee2ad855bf029ed8dada180a9d92f6e0315e8882ced316",
   "sqlite/0001_checkpoints.sql": "6f779114a859d64fdd9dcd242cc044312160db7bafb7dc0b342db2fd1c6d60c9",
   "sqlite/0002_states.sql": "c87f2b9b73c8d2d64a8ad766631d02dbcfd7fef97a0557193aa281d7c724f01a",
   "sqlite/0003_effects.sql": "0e4e87b6e0679a0540620faa17a9b5209def51fcabd6bdb1f6d6b7600406cb75",
   "sqlite/0004_approvals.sql": "fa30873241fdd9d8a72060b644ad747f6ef9484f9a17dd9a9e0df302dbbceaba",
   "sqlite/0005_leases.sql": "57437fc46908d694d96d439e8a4a93a417e6bf5ca6a7588a48fed725f1bf897b",
   "sqlite/0006_runs.sql": "5e2fdc5a674b965acd6531295736cbed5506973f56fed27cb6ba1774df515778",
-  "sqlite/0010_graph_versions.sql":
-    "edc6a6db5697cc2e004291a185ed16d48caeb455108e5df10209bc6d7b06f769",
+  "sqlite/0010_run_versions.sql":
+    "0fb4e6bbd8f3d50a1a81b187666e2090c19324d3593c3451ba0ac0d691e7555b",
 };
 
 it("runs the migrations that were released, unchanged", () => {

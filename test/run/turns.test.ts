@@ -50,6 +50,8 @@ class Model {
   lease: Turn["lease"];
   runs: RunRecord[] = [];
   readonly believe = new Map<number, { runId: string; token: number }>();
+  /** Since when runs wait for a person. */
+  readonly asked = new Map<string, number>();
   #claims = 0;
 
   turn(): Turn {
@@ -90,7 +92,7 @@ class Model {
         const run = {
           ...{ runId, threadId: "t", graph: "g", priority: 0, attempt: 0, crashes: 0 },
           startAt: each.startIn === 0 ? undefined : this.now + each.startIn,
-          ...{ deadlineAt: undefined, stop: undefined, reason: undefined },
+          ...{ deadlineAt: this.now + 5_000, stop: undefined, reason: undefined },
         };
         const isActive = this.turn().runs.some(({ status }) => status !== "interrupted");
         try {
@@ -122,6 +124,11 @@ class Model {
         for (const run of earlier.filter(({ status }) => status === "queued")) {
           assert.ok((run.startAt ?? 0) > this.now, "an earlier run was passed over");
         }
+        // T6.
+        const was = before.find(({ runId }) => runId === claimed.run.runId);
+        const since = this.asked.get(claimed.run.runId) ?? this.now;
+        assert.equal(claimed.run.deadlineAt, (was?.deadlineAt ?? 0) + this.now - since);
+        this.asked.delete(claimed.run.runId);
         this.believe.set(each.worker, { runId: claimed.run.runId, token: claimed.lease.token });
         break;
       }
@@ -140,6 +147,7 @@ class Model {
         // T3 and T4.
         assert.equal(left !== undefined, isHolder);
         if (!isHolder) assert.deepEqual(this.runs, before);
+        else if (each.ending === "interrupted") this.asked.set(believed.runId, this.now);
         if (left?.stop !== undefined) assert.equal(isOver(left) || left.status === "queued", true);
         break;
       }
@@ -155,6 +163,7 @@ class Model {
         if (run === undefined) break;
         try {
           this.apply(retry(this.seeing(run.runId), run.runId));
+          this.asked.delete(run.runId);
           assert.notEqual(run.status, "completed");
         } catch (error) {
           assert.ok(isHoldfastError(error, "INVALID_INPUT"), String(error));

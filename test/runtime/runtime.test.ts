@@ -1,5 +1,7 @@
 import { Annotation, END, START, StateGraph, interrupt } from "@langchain/langgraph";
+import { tool } from "@langchain/core/tools";
 import { afterEach, describe, expect, it, onTestFinished } from "vitest";
+import { z } from "zod";
 import type { HoldfastSaver } from "../../checkpointers/saver.ts";
 import { effect } from "../../src/effects/effect.ts";
 import { isHoldfastError } from "../../src/errors.ts";
@@ -7,7 +9,9 @@ import { events } from "../../src/events.ts";
 import { createRuntime } from "../../src/runtime/create-runtime.ts";
 import type { Runtime } from "../../src/runtime/runtime.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
+import { durableState } from "../../src/state.ts";
 import { durable } from "../../src/steps/durable.ts";
+import { durableTool } from "../../src/steps/tool.ts";
 import { approvals } from "../../src/steps/inbox.ts";
 import { PLACES } from "../support/places.ts";
 
@@ -329,6 +333,77 @@ describe.each(PLACES)("a runtime on %s", (_, newPlace) => {
     gates["ship"]?.resolve();
     expect((await runtime.retry(run.runId)).deadlineAt).toBe(clock.now() + 60_000);
     expect(await clock.runUntil(runtime.result(run.runId))).toMatchObject({ status: "completed" });
+  });
+
+  it("does not count against a deadline what it waits for people", async () => {
+    const clock = new ManualClock();
+    const saver = (await newPlace()).open({ clock });
+    world.length = 0;
+    trouble = {};
+    gates = {};
+    const HOUR = 3_600_000;
+    const worker = { pollInterval: HOUR, leaseDuration: 10 * HOUR };
+    const Timed = Annotation.Root({ ...durableState, answer: Annotation<string>() });
+    const seen: unknown[] = [];
+    const timed = new StateGraph(Timed)
+      .addNode("ask", (state: typeof Timed.State) => {
+        seen.push(state.deadlineAt);
+        return { answer: interrupt("well?") as string };
+      })
+      .addEdge(START, "ask")
+      .addEdge("ask", END)
+      .compile();
+    const runtime = createRuntime({ saver, graphs: { timed }, worker });
+    open.push({ runtime, saver });
+    const options = { threadId: "t", deadline: 60_000 };
+    const { runId, deadlineAt } = await runtime.start("timed", {}, options);
+    expect(deadlineAt).toBe(clock.now() + 60_000);
+    expect(await runtime.result(runId)).toMatchObject({ status: "interrupted" });
+    expect(seen).toEqual([deadlineAt]);
+    await clock.advance(HOUR);
+    await runtime.resume("t", "fine");
+    expect(await clock.runUntil(runtime.result(runId))).toMatchObject({
+      status: "completed",
+      values: { answer: "fine" },
+    });
+    expect(await runtime.run(runId)).toMatchObject({ deadlineAt: (deadlineAt ?? 0) + HOUR });
+  });
+
+  it("keeps all that a run does within its budget", async () => {
+    const saver = (await newPlace()).open();
+    const call = durableTool(
+      tool(({ i }: { i: number }) => `did ${i}`, {
+        name: "do",
+        schema: z.object({ i: z.number() }),
+      }),
+      { onUnknown: "repeat", onFailure: "throw" },
+    );
+    const asks = new StateGraph(State)
+      .addNode(
+        "ask",
+        durable.for(State)(
+          async () => {
+            for (const i of [1, 2, 3]) await call.invoke({ i });
+            return {};
+          },
+          { retry: { maxAttempts: 1 } },
+        ),
+      )
+      .addEdge(START, "ask")
+      .addEdge("ask", END)
+      .compile();
+    const runtime = createRuntime({ saver, graphs: { asks }, worker: { pollInterval: 50 } });
+    open.push({ runtime, saver });
+    const end = async (budget: { calls: number }) => {
+      const { runId } = await runtime.start("asks", {}, { budget });
+      return runtime.result(runId);
+    };
+    expect(await end({ calls: 3 })).toMatchObject({ status: "completed" });
+    expect(await end({ calls: 2 })).toMatchObject({
+      status: "failed",
+      error: { name: "BudgetExceededError" },
+    });
+    await expect(runtime.start("asks", {}, { budget: { usd: -1 } })).rejects.toThrow(/budget/);
   });
 
   it("takes nothing back that an earlier run of the thread did", async () => {

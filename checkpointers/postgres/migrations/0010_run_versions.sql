@@ -1,0 +1,4 @@
+-- Under which version of its graph a run was begun, and since when it waits for a person.
+
+ALTER TABLE {schema}.{prefix}runs ADD COLUMN fingerprint text;
+ALTER TABLE {schema}.{prefix}runs ADD COLUMN waiting_since bigint;

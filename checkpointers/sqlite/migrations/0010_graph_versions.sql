@@ -1,3 +1,0 @@
--- Under which version of its graph a run was begun.
-
-ALTER TABLE holdfast_runs ADD COLUMN fingerprint TEXT;
