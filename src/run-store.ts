@@ -6,8 +6,6 @@
  * in one transaction. The rules are in `turns.ts`.
  */
 
-import type { BudgetPolicy } from "./policy/budget.ts";
-
 /** What a run, or a thread, is doing. */
 export type WorkflowState =
   | "queued"
@@ -57,7 +55,19 @@ export interface RunRecord {
 }
 
 /** Limits of a run, shared by all models, tools and nodes in it. */
-export type RunBudget = Omit<BudgetPolicy, "per">;
+export interface RunBudget {
+  /** Budgets of different names are kept apart; default "budget". */
+  name?: string;
+  /** US dollars. */
+  usd?: number;
+  /** Input and output together. */
+  tokens?: number;
+  calls?: number;
+  /** Attempts after the first. */
+  retries?: number;
+  /** What becomes of a call that it does not cover: it fails (default), or a person is asked. */
+  onExhausted?: "fail" | "ask";
+}
 
 /** What of a run is the user's. */
 export interface RunDetails {
