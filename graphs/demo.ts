@@ -1,6 +1,7 @@
 /**
  * `npm run demo`: the research agent on real documents, killed with SIGKILL in the middle, resumed by
- * its thread's id in a new process, reviewed, published, inspected and forked.
+ * its thread's id in a new process, reviewed, published, inspected and forked. Then a fleet: many runs at
+ * once, three workers, of which one is killed and one stands still for a while.
  *
  * Exits with 0 when every claim held, 1 when one did not, 2 for wrong options, 130 after Ctrl-C. It
  * leaves no process behind, and no file unless told to.
@@ -13,6 +14,7 @@ import process from "node:process";
 import { fakeOpenAI } from "holdfast/testing";
 import { chooseDocuments } from "./demo/documents.ts";
 import { HELP, readOptions, UsageError, type DemoOptions } from "./demo/options.ts";
+import { Fleet } from "./demo/fleet.ts";
 import { killAll } from "./demo/processes.ts";
 import { chapter, note, say } from "./demo/screen.ts";
 import { Story } from "./demo/story.ts";
@@ -45,8 +47,9 @@ async function main(options: DemoOptions): Promise<void> {
   note(`State: SQLite in ${folder}`);
   const documents = await chooseDocuments(docs, folder);
   await new Story({ seed, topic, documents, folder, environment }).tell();
+  await new Fleet({ seed, folder, environment }).tell();
 
-  chapter(6, "Try next");
+  chapter(7, "Try next");
   note('npm run demo -- --seed 7 --topic "time travel"    another kill, another report');
   note("npm run demo -- --docs ~/notes --keep             your documents; keep what it made");
   note("OPENAI_API_KEY=sk-... npm run demo                a real model");

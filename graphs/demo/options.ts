@@ -13,7 +13,7 @@ export interface DemoOptions {
 const TOPIC = "crashes and recovery";
 
 export const HELP = `
-A research agent that is killed in the middle, resumed, reviewed, and forked.
+A research agent that is killed in the middle, resumed, reviewed, and forked; and a fleet of workers.
 
 Usage: npm run demo -- [options]
 

@@ -25,11 +25,8 @@ export async function runWorker(
   onLine: (line: JournalLine) => void,
   shouldDie: (line: JournalLine) => boolean = () => false,
 ): Promise<Outcome> {
-  const child = fork(WORKER, [JSON.stringify(job)], { env: environment, silent: true });
-  alive.add(child);
-  let complaint = "";
-  child.stderr?.setEncoding("utf8").on("data", (text: string) => (complaint += text));
-  child.stdout?.resume();
+  const launched = launch(WORKER, job, environment);
+  const { child } = launched;
   let killed = false;
   child.on("message", (message) => {
     if (killed) return;
@@ -37,11 +34,38 @@ export async function runWorker(
     onLine(line);
     if (shouldDie(line)) killed = child.kill("SIGKILL");
   });
-  const [code, signal] = (await once(child, "close")) as [number | null, NodeJS.Signals | null];
-  alive.delete(child);
-  if (killed && signal === "SIGKILL") return { pid: child.pid!, killed: true };
-  if (code === 0) return { pid: child.pid!, killed: false };
-  throw new Error(`The worker ended with ${signal ?? `exit code ${code}`}:\n${complaint.trim()}`);
+  await launched.ended(() => killed);
+  return { pid: child.pid!, killed };
+}
+
+export interface Launched {
+  child: ChildProcess;
+  /**
+   * Settles when it has ended.
+   * @param mayBeKilled whether SIGKILL is an end that was wanted; any other one than its own is an error
+   */
+  ended(mayBeKilled: () => boolean): Promise<void>;
+}
+
+/** Starts a program of the demo in a process of its own; its argument is given as JSON. */
+export function launch(file: string, argument: object, environment: NodeJS.ProcessEnv): Launched {
+  const child = fork(file, [JSON.stringify(argument)], { env: environment, silent: true });
+  alive.add(child);
+  let complaint = "";
+  child.stderr?.setEncoding("utf8").on("data", (text: string) => (complaint += text));
+  child.stdout?.resume();
+  const closed = once(child, "close") as Promise<[number | null, NodeJS.Signals | null]>;
+  void closed.then(() => alive.delete(child));
+  return {
+    child,
+    async ended(mayBeKilled) {
+      const [code, signal] = await closed;
+      if (code === 0 || (signal === "SIGKILL" && mayBeKilled())) return;
+      throw new Error(
+        `The worker ended with ${signal ?? `exit code ${code}`}:\n${complaint.trim()}`,
+      );
+    },
+  };
 }
 
 /** For the end of the demo, whatever it was. */

@@ -6,6 +6,7 @@ import { SqliteSaver } from "holdfast/sqlite";
 import { createResearchGraph, renderReport, type Section } from "../research.ts";
 import { citable } from "../research/report.ts";
 import type { State } from "../research/state.ts";
+import { claim } from "./claim.ts";
 import { audit, changedStates, storedSteps } from "./audit.ts";
 import { readJournal, type JournalLine } from "./journal.ts";
 import { runWorker, type Outcome } from "./processes.ts";
@@ -28,11 +29,6 @@ export interface Setting {
 
 /** The kill comes with one of these executions. */
 const [FIRST, LAST] = [3, 30];
-
-/** A claim that did not hold: the demo fails. */
-class BrokenPromiseError extends Error {
-  override readonly name = "BrokenPromiseError";
-}
 
 export class Story {
   readonly #setting: Setting;
@@ -69,7 +65,7 @@ export class Story {
       // With few documents there may be fewer steps: then it is the draft, which is never the last.
       ({ event, node }) => event === "began" && (++began === at || node === "draft"),
     );
-    this.#claim(outcome.killed, "the process was killed before it was done");
+    claim(outcome.killed, "the process was killed before it was done");
     return outcome;
   }
 
@@ -95,8 +91,8 @@ export class Story {
       note(
         `${verdict.unstored} of these had returned; the kill came before the result was stored.`,
       );
-    this.#claim(verdict.repeated.length === 0, "no finished step runs twice");
-    this.#claim(
+    claim(verdict.repeated.length === 0, "no finished step runs twice");
+    claim(
       verdict.stored + verdict.after === verdict.distinct,
       "every step is either kept or run, and none is missing",
     );
@@ -105,24 +101,21 @@ export class Story {
   async #review(): Promise<void> {
     chapter(3, "A person reviews it");
     const waiting = await this.#tip();
-    this.#claim(waiting.next?.join() === "review", "the run waits before review");
-    this.#claim(
-      !(await exists(this.#report("report.md"))),
-      "nothing is published without a person",
-    );
+    claim(waiting.next?.join() === "review", "the run waits before review");
+    claim(!(await exists(this.#report("report.md"))), "nothing is published without a person");
     note(`The run waits at its gate; no process is needed for that. The draft begins:\n`);
     note(quoted(renderReport(full(waiting)), 10));
     note(`\nApproved. A third process publishes it:\n`);
     await this.#work({ do: "approve" }, new Progress());
 
     const published = await this.#tip();
-    this.#claim(published.next?.length === 0, "the run is done");
+    claim(published.next?.length === 0, "the run is done");
     const text = await readFile(this.#report("report.md"), "utf8");
-    this.#claim(text === renderReport(full(waiting)), "the published file is the approved draft");
+    claim(text === renderReport(full(waiting)), "the published file is the approved draft");
     const quotes = citable(full(published));
     for (const { file, quote } of quotes) {
       const source = await readFile(join(this.#setting.documents, file), "utf8");
-      this.#claim(source.includes(quote), `the quote stands in ${file}`);
+      claim(source.includes(quote), `the quote stands in ${file}`);
     }
     note(
       `\nPublished: ${text.split("\n").length} lines, ${count(quotes.length, "quote")}, each word for word in its file.`,
@@ -158,10 +151,10 @@ export class Story {
     sideBySide(`original\n\n${left}`, `fork\n\n${right}`);
     const old = new Set(before.map(({ checkpointId }) => checkpointId));
     const shared = lineage(after, fork).filter(({ checkpointId }) => old.has(checkpointId));
-    this.#claim(shared.at(-1)?.node === "plan", "the branches part at the plan");
-    this.#claim(left !== right, "the fork tells something else");
+    claim(shared.at(-1)?.node === "plan", "the branches part at the plan");
+    claim(left !== right, "the fork tells something else");
     const changed = changedStates(before, after);
-    this.#claim(changed.length === 0, "the fork changes nothing of the first branch");
+    claim(changed.length === 0, "the fork changes nothing of the first branch");
     note(`\nThe first branch is as it was: all ${before.length} states read back equal.`);
   }
 
@@ -219,10 +212,6 @@ export class Story {
 
   async #tip(): Promise<Point> {
     return (await this.#read()).at(-1)!;
-  }
-
-  #claim(holds: boolean, what: string): void {
-    if (!holds) throw new BrokenPromiseError(`This did not hold: ${what}.`);
   }
 }
 

@@ -9,11 +9,13 @@ import { mkdtemp, readFile, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ChatOpenAI } from "@langchain/openai";
+import { createRuntime } from "holdfast";
 import { SqliteSaver } from "holdfast/sqlite";
 import { fakeOpenAI } from "holdfast/testing";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { readJournal, type JournalLine } from "../../graphs/demo/journal.ts";
 import { readThread } from "../../graphs/demo/thread.ts";
+import { createBookingGraph } from "../../graphs/booking.ts";
 import { createResearchGraph } from "../../graphs/research.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
@@ -56,13 +58,27 @@ async function runDemo(seed: number) {
   const saver = SqliteSaver.fromConnString(join(folder, kept, "agents.db"));
   const points = await readThread(createResearchGraph({ checkpointer: saver }), `demo-${seed}`);
   await saver.end();
+  const fleet = await readFleet(join(folder, kept, "fleet.db"));
   return {
+    fleet,
     text: output.text,
     journal: readJournal(join(folder, kept, "executions.jsonl")),
     points,
     report: await read("report.md"),
     forked: await read("report-fork.md"),
   };
+}
+
+/** What became of the fleet's runs, by its database. */
+async function readFleet(database: string) {
+  const saver = SqliteSaver.fromConnString(database);
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.defer(() => saver.end());
+  const graphs = { booking: createBookingGraph() };
+  const runtime = createRuntime({ saver, graphs, worker: false });
+  const runs = await runtime.runs();
+  const booked = runs.map(({ threadId }) => saver.steps.effects?.list({ threadId }) ?? []);
+  return { runs, effects: (await Promise.all(booked)).flat() };
 }
 
 /** The report without a crash, in this process. */
@@ -152,6 +168,16 @@ describe("the demo, killed at two different steps", () => {
       expect([...nodes[2]!]).toEqual(["review", "publish"]);
       expect([...nodes[3]!]).toEqual(["search", "shortlist", "read", "extract", "draft"]);
       expect([...nodes[4]!]).toEqual(["review", "publish"]);
+    }
+  });
+
+  test("the fleet ended all its runs, each booking once", () => {
+    for (const { fleet, text } of runs) {
+      expect(text).toMatch(/Worker \d+ is killed \(SIGKILL\)/);
+      expect(text).toMatch(/Worker \d+ is frozen \(SIGSTOP\)/);
+      expect(fleet.runs.map(({ status }) => status)).toEqual(Array(18).fill("completed"));
+      expect(fleet.runs.some(({ attempt }) => attempt > 1)).toBe(true);
+      expect(fleet.effects.map(({ state }) => state)).toEqual(Array(36).fill("recorded"));
     }
   });
 
