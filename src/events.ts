@@ -88,6 +88,8 @@ export interface HoldfastEvents {
   "run.dead": EventOrigin & { graph: string; crashes: number; reason?: string | undefined };
   /** A worker could not ask the database for work; it tries again. */
   "worker.troubled": { error: unknown };
+  /** What an engine keeps could not be reached or stored; runs go on by the workers' own look. */
+  "engine.troubled": { engine: string; error: unknown };
   "run.completed": EventOrigin;
   "run.failed": EventOrigin & { error: unknown };
   "lease.lost": EventOrigin & { token: number };

@@ -99,7 +99,9 @@ export type {
 export type { MultitaskStrategy } from "./turns.ts";
 export type { RunQuery } from "./run-store.ts";
 export type { DrainOptions, Worker, WorkerOptions } from "./worker/worker.ts";
-export type { Engine } from "./engine/engine.ts";
+export type { Delivery, Engine, EngineSite, Listening } from "./engine/engine.ts";
+export { localEngine } from "./engine/local.ts";
+export type { LocalEngineOptions } from "./engine/local.ts";
 
 /** Time travel: a thread's states, what changed between them, and going on from any of them. */
 export { diff, findCheckpoint, fork, formatDiff, history, rewind } from "./history/index.ts";

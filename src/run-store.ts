@@ -148,6 +148,57 @@ export interface RunQueue {
   read(runId: string): Promise<StoredRun | undefined>;
   /** Latest first; 100 unless told otherwise. */
   list(query?: RunQuery): Promise<RunRecord[]>;
+  /** Only where the database is a server, which several machines share. */
+  readonly server?: RunServer;
+}
+
+/** What an engine of several machines needs of the database that the runs are in. */
+export interface RunServer {
+  /** Lets somebody store something of their own with each turn, until the returned function is called. */
+  join(guest: TurnGuest): () => void;
+  /** SQL with `$1`, `$2`, ...; results as the driver has them. Sent again where its connection broke. */
+  execute(text: string, values?: readonly unknown[]): Promise<SqlResult>;
+  /**
+   * Hears what is told within turns (`TurnTransaction.tell`), over a connection of its own. Never fails:
+   * a connection that is lost, or half-open, is made anew, and until then nothing is heard.
+   */
+  listen(ear: Ear): { end(): void };
+}
+
+export interface SqlResult {
+  rows: unknown[];
+}
+
+export interface Ear {
+  /** An empty message stands for one that was too long. */
+  heard(message: string): void;
+  /** It hears from now on, perhaps again: what was told before is lost. */
+  connected(): void;
+}
+
+/** Stores something of its own with a thread's runs: both are there, or neither. */
+export interface TurnGuest {
+  /** Before the transaction begins. What it throws is the caller's, and nothing is stored. */
+  prepare(): Promise<void>;
+  /**
+   * Within the transaction of a turn that changed something; it may be called again, if that breaks.
+   * Where it throws, the turn is made without it, and `failed` is told.
+   */
+  store(change: TurnChange, transaction: TurnTransaction): Promise<void>;
+  failed(error: unknown): void;
+}
+
+/** How a turn leaves a thread. */
+export interface TurnChange {
+  now: number;
+  /** Those that have not ended, in the order in which they were accepted. */
+  runs: readonly RunRecord[];
+}
+
+export interface TurnTransaction {
+  execute(text: string, values?: readonly unknown[]): Promise<SqlResult>;
+  /** Tells all processes that listen, once the transaction is committed. */
+  tell(message: string): Promise<void>;
 }
 
 /** A graph whose runs are looked for. */

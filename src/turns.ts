@@ -52,11 +52,7 @@ export type NewRun = Omit<
 >;
 
 /** @throws {RunActiveError} another run is active, and the strategy is "reject" */
-export function accept(
-  turn: Turn,
-  run: NewRun,
-  strategy: MultitaskStrategy,
-): Decided<Accepted> {
+export function accept(turn: Turn, run: NewRun, strategy: MultitaskStrategy): Decided<Accepted> {
   const known = turn.runs.find(({ runId }) => runId === run.runId);
   if (known !== undefined)
     return { result: { run: known, isNew: false, stopped: [], isFirst: false } };
@@ -297,6 +293,32 @@ export function adopt(
     return { result: undefined };
   const adopted = { ...run, fingerprint };
   return { put: [adopted], result: adopted };
+}
+
+/**
+ * Which run of a thread a worker may take next, and when, as things stand; undefined where somebody has to
+ * act first, or a worker is on it. By the same rule as a claim.
+ */
+export function upcoming(
+  runs: readonly RunRecord[],
+  now: number,
+): { run: RunRecord; at: number } | undefined {
+  if (runs.some(isAtWork)) return undefined;
+  const next = nextOf(runs, now);
+  if (next !== undefined) return { run: next, at: now };
+  const parked = runs.findIndex(({ status }) => status === "parked");
+  const ahead = runs.filter(
+    ({ status }, i) =>
+      status === "interrupted" ||
+      (status === "queued" && (parked < 0 || i < parked)) ||
+      i === parked,
+  );
+  let first: { run: RunRecord; at: number } | undefined;
+  for (const run of ahead) {
+    const { startAt: at = Infinity } = run;
+    if (at < (first?.at ?? Infinity)) first = { run, at };
+  }
+  return first;
 }
 
 /** How a worker leaves a run. */

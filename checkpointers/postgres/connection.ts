@@ -23,7 +23,9 @@ import {
   InvalidInputError,
   MissingDependencyError,
 } from "../../src/errors.ts";
+import type { Ear, SqlResult } from "../../src/run-store.ts";
 import type { Cell } from "../encoding/cells.ts";
+import { Listener, type OpenEar } from "../listener.ts";
 
 export type SqlValue = string | number | null | Uint8Array;
 export type SqlRow = Record<string, unknown>;
@@ -73,6 +75,12 @@ export type Query = (text: string, values?: readonly SqlValue[]) => Promise<SqlR
 
 /** What a transaction does: by `query`, or with the client itself. */
 type Work<T> = (query: Query, client: pg.PoolClient, noteId: (id: string) => void) => Promise<T>;
+
+/** What the types of a pool do not tell. */
+interface PoolOfClients {
+  Client: typeof pg.Client;
+  options: pg.PoolConfig;
+}
 
 /** How often the server is asked what became of a transaction, in milliseconds. */
 const STATUS_PAUSE = 50;
@@ -223,6 +231,57 @@ export class Connection {
     );
   }
 
+  /** Somebody else's SQL, with results as the driver has them; also several statements without values. */
+  execute(text: string, values: readonly unknown[] = []): Promise<SqlResult> {
+    return this.#patiently(() => this.executeBy(this.#pool, text, values));
+  }
+
+  /** The same on a transaction's client, which nobody else uses meanwhile. */
+  executeBy(
+    client: pg.Pool | pg.PoolClient,
+    text: string,
+    values: readonly unknown[],
+  ): Promise<SqlResult> {
+    const statement = { text, values: [...values], query_timeout: this.#attemptTimeout };
+    return client.query(statement);
+  }
+
+  /** Hears a channel, over a connection beside the pool's. */
+  listen(channel: string, ear: Ear): { end(): void } {
+    return new Listener((heard) => this.#hear(channel, heard), ear, this.#options.clock);
+  }
+
+  async #hear(channel: string, heard: (message: string) => void): Promise<OpenEar> {
+    // As the pool makes its own, with all of its options; the password is not enumerable.
+    const { Client, options } = this.#pool as unknown as PoolOfClients;
+    const settings: pg.ClientConfig = Object.defineProperties(
+      {},
+      Object.getOwnPropertyDescriptors(options),
+    );
+    settings.connectionTimeoutMillis ||= this.#attemptTimeout;
+    const client = new Client(settings);
+    const lost = Promise.withResolvers<void>();
+    client.on("error", () => lost.resolve());
+    client.on("end", () => lost.resolve());
+    client.on("notification", ({ payload = "" }) => heard(payload));
+    const close = (): void => {
+      client.removeAllListeners("notification");
+      // A half-open connection does not answer to this, either.
+      client.end().catch(() => undefined);
+      lost.resolve();
+    };
+    const say = (text: string): Promise<unknown> =>
+      client.query({ text, query_timeout: this.#attemptTimeout } as pg.QueryConfig);
+    try {
+      await client.connect();
+      await say(`LISTEN ${quoted(channel)}`);
+    } catch (error) {
+      close();
+      throw error;
+    }
+    return { lost: lost.promise, check: () => say("SELECT 1"), close };
+  }
+
   async end(): Promise<void> {
     if (this.#ended) return;
     this.#ended = true;
@@ -271,7 +330,7 @@ function lostStatement(error: unknown): boolean {
 const TRANSIENT =
   /^(08\w{3}|57P0[1-5]|53300|40001|40P01|55P03|ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH)$/;
 
-function isTransient(error: unknown): boolean {
+export function isTransient(error: unknown): boolean {
   const { code, message, errors } = error as {
     code?: string;
     message?: string;

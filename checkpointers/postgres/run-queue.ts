@@ -1,8 +1,10 @@
 /** Accepted runs: a thread's are changed in one transaction, together with its lease. */
 
+import { createHash } from "node:crypto";
 import {
   ENDED,
   RUN_COLUMNS,
+  WithTurnError,
   runRow,
   valuesOf,
   type FoundRun,
@@ -11,12 +13,14 @@ import {
   type RunDecision,
   type RunQueueRows,
   type RunTurn,
+  type WithTurn,
 } from "../steps/run-queue-rows.ts";
 import type { Cell } from "../encoding/cells.ts";
 import {
   NOW,
   array,
   cellOf,
+  isTransient,
   type Connection,
   type Query,
   type SqlRow,
@@ -35,7 +39,11 @@ export function runQueueRows(connection: Connection): RunQueueRows {
   const runs = connection.name("runs");
   const threads = connection.name("threads");
   return {
-    turn: (thread, runId, skipBusy, decide) => turn(connection, thread, runId, skipBusy, decide),
+    turn: (...given) => turn(connection, ...given),
+    server: {
+      execute: (text, values) => connection.execute(text, values),
+      listen: (ear) => connection.listen(channelOf(connection), ear),
+    },
     async due(graphs, limit) {
       const rows = await connection.query(
         `WITH clock AS MATERIALIZED (SELECT coalesce($3::bigint, ${NOW}) AS now)
@@ -136,14 +144,26 @@ export function runQueueRows(connection: Connection): RunQueueRows {
   };
 }
 
+/** Where those who share the schema tell each other: names of channels are shared by the database. */
+function channelOf({ schema, prefix }: Connection): string {
+  const hash = createHash("sha256")
+    .update(JSON.stringify([schema, prefix]))
+    .digest("hex");
+  return `holdfast_runs_${hash.slice(0, 24)}`;
+}
+
+/** The longest message that Postgres takes, in bytes. */
+const MAX_MESSAGE = 7_999;
+
 function turn(
   connection: Connection,
   thread: Uint8Array,
   runId: string | undefined,
   skipBusy: boolean,
   decide: (turn: RunTurn) => RunDecision,
+  withTurn?: WithTurn,
 ): Promise<boolean> {
-  return connection.transaction(async (query, _client, noteId) => {
+  return connection.transaction(async (query, client, noteId) => {
     // The time is told once the row is locked, and not before the wait for it.
     const [held] = await query(
       `WITH locked AS MATERIALIZED (
@@ -167,6 +187,15 @@ function turn(
     });
     if (put.length === 0 && lease === undefined) return true;
     for (const run of put) await write(connection, query, run);
+    await withTurn?.({
+      execute: (text, values = []) => connection.executeBy(client, text, values),
+      tell: async (message) => {
+        const short = Buffer.byteLength(message) > MAX_MESSAGE ? "" : message;
+        await query("SELECT pg_notify($1, $2)", [channelOf(connection), short]);
+      },
+    }).catch((cause: unknown) => {
+      throw isTransient(cause) ? cause : new WithTurnError("not stored", { cause });
+    });
     const [owner, expiresAt, taken] =
       lease === "released"
         ? [null, null, 0]

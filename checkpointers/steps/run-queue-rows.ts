@@ -1,6 +1,6 @@
 /** The port between accepted runs and a database. */
 
-import type { DueGraph } from "../../src/run-store.ts";
+import type { DueGraph, RunServer, TurnTransaction } from "../../src/run-store.ts";
 import type { Cell } from "../encoding/cells.ts";
 
 /** A run's row, without what is the user's. */
@@ -48,10 +48,18 @@ export interface RunDecision {
   lease: { owner: string; expiresAt: number } | "released" | undefined;
 }
 
+/** What is stored together with a turn that changed something. */
+export type WithTurn = (transaction: TurnTransaction) => Promise<void>;
+
+/** It could not be stored, and the turn was not made; nothing is wrong with the turn itself. */
+export class WithTurnError extends Error {}
+
 export interface RunQueueRows {
   /**
    * Holds the thread's row while `decide` looks at it; what that throws ends the transaction.
    * @param runId one that is shown also where it has ended
+   * @param withTurn only where there is a `server`
+   * @throws {WithTurnError} caused by what `withTurn` threw
    * @returns false where the thread has no row, or somebody else holds it and it was to be skipped
    */
   turn(
@@ -59,7 +67,9 @@ export interface RunQueueRows {
     runId: string | undefined,
     skipBusy: boolean,
     decide: (turn: RunTurn) => RunDecision,
+    withTurn?: WithTurn,
   ): Promise<boolean>;
+  readonly server?: Omit<RunServer, "join">;
   due(graphs: readonly DueGraph[], limit: number): Promise<FoundThread[]>;
   working(): Promise<(FoundThread & { owner: string })[]>;
   nextAt(graphs: readonly string[]): Promise<number | null>;

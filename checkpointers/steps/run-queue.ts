@@ -10,9 +10,12 @@ import type {
   RunQuery,
   RunQueue,
   RunRecord,
+  RunServer,
   StopRequest,
   StoredRun,
   Turn,
+  TurnChange,
+  TurnGuest,
   TurnOptions,
   WorkflowState,
 } from "../../src/run-store.ts";
@@ -21,7 +24,15 @@ import { Decoder } from "../encoding/decode.ts";
 import { encode } from "../encoding/encode.ts";
 import { stringify, type Node } from "../encoding/tree.ts";
 import type { StepParts } from "./parts.ts";
-import type { FoundRun, FoundThread, RunQueueRows, RunRow } from "./run-queue-rows.ts";
+import { ENDED, WithTurnError, type WithTurn } from "./run-queue-rows.ts";
+import type {
+  FoundRun,
+  FoundThread,
+  RunDecision,
+  RunQueueRows,
+  RunRow,
+  RunTurn,
+} from "./run-queue-rows.ts";
 import { fromText, threadIdOf, toText } from "./texts.ts";
 
 const DEFAULT_LIMIT = 100;
@@ -31,10 +42,21 @@ export class AcceptedRuns implements RunQueue {
   readonly #parts: StepParts;
   /** Makes the thread's row, where it has none yet. */
   readonly #makeThread: (threadId: string) => Promise<void>;
+  readonly #guests = new Set<TurnGuest>();
+  readonly server?: RunServer;
 
   constructor(parts: StepParts, makeThread: (threadId: string) => Promise<void>) {
     this.#parts = parts;
     this.#makeThread = makeThread;
+    const { server } = parts.dialect.runQueue;
+    if (server === undefined) return;
+    this.server = {
+      ...server,
+      join: (guest) => {
+        this.#guests.add(guest);
+        return () => this.#guests.delete(guest);
+      },
+    };
   }
 
   async turn<Result>(
@@ -50,19 +72,40 @@ export class AcceptedRuns implements RunQueue {
     };
     if (details !== undefined) await this.#makeThread(threadId);
     let result: Result | undefined;
+    let change: TurnChange;
     const given = runId === undefined ? undefined : toText(checkedId(runId));
-    await rows.turn(thread, given, skipBusy, (turn) => {
+    const take = (turn: RunTurn): RunDecision => {
       const runs = turn.runs.map((row) => recordOf(row, threadId));
       const decided = decide({ ...turn, runs });
       ({ result } = decided);
+      change = { now: turn.now, runs: afterwards(runs, decided.put ?? []) };
       const put = (decided.put ?? []).map((run) => ({
         ...rowOf(run, thread),
         details: run.seq === 0 ? sealed.details : null,
         end: run.runId === runId ? sealed.end : null,
       }));
       return { put, lease: decided.lease };
-    });
-    return result;
+    };
+    const guests = new Set(this.#guests);
+    for (const guest of guests) await guest.prepare();
+    for (;;) {
+      let failing: TurnGuest | undefined;
+      const withTurn: WithTurn = async (transaction) => {
+        for (const guest of guests) {
+          failing = guest;
+          await guest.store(change, transaction);
+        }
+      };
+      try {
+        await rows.turn(thread, given, skipBusy, take, guests.size === 0 ? undefined : withTurn);
+        return result;
+      } catch (error) {
+        // A turn is more than what others store with it.
+        if (!(error instanceof WithTurnError) || failing === undefined) throw error;
+        failing.failed(error.cause);
+        guests.delete(failing);
+      }
+    }
   }
 
   async due({ graphs, limit }: { graphs: readonly DueGraph[]; limit: number }): Promise<string[]> {
@@ -139,6 +182,14 @@ export class AcceptedRuns implements RunQueue {
     const tree = parseCell(await cells.open(cell), `${what} of a run`) as Node;
     return new Decoder(types).decode(tree);
   }
+}
+
+/** The runs of a thread that have not ended, once these are stored; new ones are the last. */
+function afterwards(runs: readonly RunRecord[], put: readonly RunRecord[]): RunRecord[] {
+  const known = new Map(runs.map((run) => [run.runId, run]));
+  for (const run of put) known.set(run.runId, run);
+  const ended: readonly string[] = ENDED;
+  return [...known.values()].filter(({ status }) => !ended.includes(status));
 }
 
 function checkedId(runId: string): string {

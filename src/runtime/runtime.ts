@@ -6,7 +6,7 @@
  */
 
 import { Bell } from "../engine/bell.ts";
-import { LocalEngine } from "../engine/local.ts";
+import { localEngine } from "../engine/local.ts";
 import type { Engine } from "../engine/engine.ts";
 import { InvalidInputError, NotDurableError, NotFoundError } from "../errors.ts";
 import { compensate, type Compensation } from "../effects/saga.ts";
@@ -57,13 +57,15 @@ export class Runtime {
     this.saver = saver;
     this.#queue = saver.steps.queue;
     this.#bell = new Bell(saver.steps.clock);
-    this.#engine = engine ?? new LocalEngine(saver.steps.clock);
+    this.#engine = engine ?? localEngine();
     this.#graphs = new Map(
       Object.entries(graphs).map(([name, graph]) => [
         name,
         hosted(name, graph, saver, onGraphChange),
       ]),
     );
+    const { queue, clock } = saver.steps;
+    this.#engine.attach({ queue, clock, graphs: [...this.#graphs.keys()] });
     this.#inbox = approvals(saver);
     this.#own = worker;
   }

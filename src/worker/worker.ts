@@ -14,7 +14,7 @@
 
 import { anySignal } from "../abort.ts";
 import type { Clock } from "../clock.ts";
-import type { Engine, Listening } from "../engine/engine.ts";
+import type { Delivery, Engine, Listening } from "../engine/engine.ts";
 import { InvalidInputError, LeaseLostError } from "../errors.ts";
 import { events } from "../events.ts";
 import { processOf, systemProcesses } from "../process.ts";
@@ -22,9 +22,9 @@ import { Attempt, type AttemptEnd } from "../run/attempt.ts";
 import { isForeign } from "../run/foreign.ts";
 import type { HostedGraph } from "../run/graph-change.ts";
 import { newOwner } from "../run/lease.ts";
-import type { DueGraph, RunQueue, RunRecord } from "../run-store.ts";
+import type { DueGraph, RunQueue, RunRecord, StoredRun } from "../run-store.ts";
 import type { DurableSaver } from "../step-store.ts";
-import { claim, finish, type Claimed, type ClaimedGraph } from "../turns.ts";
+import { claim, finish, isOver, type Claimed, type ClaimedGraph } from "../turns.ts";
 
 export interface WorkerOptions {
   /** Names of the graphs whose runs it takes. Default: all that the runtime has. */
@@ -121,6 +121,7 @@ export class Worker {
     }
     if (this.#loop !== undefined) return;
     await this.#shop.queue.nextAt(this.#graphs);
+    await this.#shop.engine.prepare?.();
     this.#loop ??= this.#work();
   }
 
@@ -164,8 +165,11 @@ export class Worker {
       this.#freed = new AbortController();
       const heard = engine.listen(this.#graphs);
       try {
-        const taken = await this.#takeDue();
-        if (this.#clock.now() - this.#lookedAt >= this.#poll) {
+        let taken = await this.#takeDelivered();
+        const isTime = this.#clock.now() - this.#lookedAt >= this.#poll;
+        // With an engine that delivers, its own look is for what the engine missed.
+        if (isTime || engine.take === undefined) taken += await this.#takeDue();
+        if (isTime) {
           this.#lookedAt = this.#clock.now();
           await this.#takeOver();
           await this.heed();
@@ -187,6 +191,29 @@ export class Worker {
 
   #room(): number {
     return this.#concurrency - this.#active.size;
+  }
+
+  /** @returns how many messages there were */
+  async #takeDelivered(): Promise<number> {
+    const room = this.#room();
+    if (room <= 0) return 0;
+    const deliveries = (await this.#shop.engine.take?.(this.#graphs, room)) ?? [];
+    await Promise.all(deliveries.map((delivery) => this.#takeUp(delivery)));
+    return deliveries.length;
+  }
+
+  /** Twice, late, or for a run that is another's: it is a message, and no more. */
+  async #takeUp({ runId, settle }: Delivery): Promise<void> {
+    let isTaken = false;
+    try {
+      const run = await this.#shop.queue.read(runId);
+      if (run === undefined || isOver(run)) return;
+      // How one that is at work ended was not stored yet.
+      const read = run.status === "running" || run.status === "compensating" ? undefined : run;
+      isTaken = await this.#take(run.threadId, read, settle);
+    } finally {
+      if (!isTaken) settle();
+    }
   }
 
   /** @returns how many runs it took */
@@ -244,7 +271,11 @@ export class Worker {
     await heard.within(pause, woken).catch(() => undefined);
   }
 
-  async #take(threadId: string): Promise<boolean> {
+  /**
+   * @param read one of the thread's runs, as it was a moment ago
+   * @param onLeft it has left the run that it took
+   */
+  async #take(threadId: string, read?: StoredRun, onLeft?: () => void): Promise<boolean> {
     const { queue, saver } = this.#shop;
     const owner = newOwner();
     const asked = this.#clock.now();
@@ -262,7 +293,9 @@ export class Worker {
     )) ?? { claimed: undefined, dead: [] };
     for (const run of dead) await this.#giveUp(run);
     if (claimed === undefined) return false;
-    const run = await queue.read(claimed.run.runId);
+    const { runId, attempt: taken } = claimed.run;
+    const isSame = read?.runId === runId && read.attempt + 1 === taken;
+    const run = isSame ? read : await queue.read(runId);
     const hosted = this.#shop.graphs.get(claimed.run.graph);
     if (run === undefined || hosted === undefined) return false;
     const { onChunk } = this.#shop;
@@ -277,6 +310,7 @@ export class Worker {
     });
     const ended = this.#attend(attempt, claimed).finally(() => {
       this.#active.delete(run.runId);
+      onLeft?.();
       this.#freed.abort(new Error("freed"));
     });
     this.#active.set(run.runId, { attempt, ended });

@@ -1,11 +1,12 @@
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import type { HoldfastSaver } from "../../checkpointers/saver.ts";
 import { createRuntime } from "../../src/runtime/create-runtime.ts";
 import type { Runtime } from "../../src/runtime/runtime.ts";
 import { fakeWorld, type FakeWorld } from "../../src/testing/index.ts";
 import { startChild, type Child } from "../support/child.ts";
 import { orderGraph } from "../support/order-graph.ts";
-import { PLACES, type Place } from "../support/places.ts";
+import { newEngine } from "../support/engines.ts";
+import { SITES, type Place } from "../support/places.ts";
 
 let world: FakeWorld;
 beforeEach(async () => {
@@ -22,16 +23,21 @@ async function everything(saver: HoldfastSaver, threadId: string): Promise<unkno
   return { tuples, effects: await saver.steps.effects?.list({ threadId, limit: 100 }) };
 }
 
-describe.each(PLACES)("workers in processes of their own, on %s", (_, newPlace) => {
+/** That runs are heard of sooner is another matter: engines.test.ts. */
+const ENGINES = SITES.filter(([, , engine]) => engine !== "listening");
+
+describe.each(ENGINES)("workers in processes of their own, on %s", (_, newPlace, engine) => {
   async function begin(): Promise<{ place: Place; saver: HoldfastSaver; runtime: Runtime }> {
     const place = await newPlace();
     const saver = place.open();
     const graphs = { order: orderGraph() };
-    return { place, saver, runtime: createRuntime({ saver, graphs, worker: false }) };
+    const runtime = createRuntime({ saver, graphs, engine: newEngine(engine), worker: false });
+    onTestFinished(() => runtime.close());
+    return { place, saver, runtime };
   }
 
   async function startWorker(place: Place, name: string, options: object): Promise<Child> {
-    const child = startChild("worker.ts", place.url, world.url, name, options);
+    const child = startChild("worker.ts", place.url, world.url, name, { engine, ...options });
     await child.next("ready");
     return child;
   }
@@ -101,5 +107,25 @@ describe.each(PLACES)("workers in processes of their own, on %s", (_, newPlace) 
     await last.next("holding");
     expect(await runtime.result(run.runId)).toMatchObject({ status: "completed" });
     expect(world.counts()).toEqual({ charge: 2 });
+  });
+
+  it("share the work", async () => {
+    const { place, runtime } = await begin();
+    const workers = await Promise.all([
+      startWorker(place, "a", { concurrency: 2 }),
+      startWorker(place, "b", { concurrency: 2 }),
+    ]);
+    const ids = Array.from({ length: 20 }, (__, i) => `o${i}`);
+    await Promise.all(
+      ids.map((order) => runtime.start("order", { order }, { runId: order, threadId: order })),
+    );
+    for (const id of ids) expect((await runtime.result(id)).status).toBe("completed");
+    const taken = workers.map(
+      ({ messages }) => messages.filter(({ type }) => type === "run.started").length,
+    );
+    expect(taken[0]).toBeGreaterThan(0);
+    expect(taken[1]).toBeGreaterThan(0);
+    expect(taken[0]! + taken[1]!).toBe(20);
+    expect(world.counts()).toEqual({ charge: 40 });
   });
 });

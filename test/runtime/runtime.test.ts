@@ -13,7 +13,8 @@ import { durableState } from "../../src/state.ts";
 import { durable } from "../../src/steps/durable.ts";
 import { durableTool } from "../../src/steps/tool.ts";
 import { approvals } from "../../src/steps/inbox.ts";
-import { PLACES } from "../support/places.ts";
+import { newEngine } from "../support/engines.ts";
+import { SITES } from "../support/places.ts";
 
 const State = Annotation.Root({
   topic: Annotation<string>(),
@@ -77,7 +78,8 @@ function graphOf(saver: HoldfastSaver, interruptBefore: "ship"[] = []) {
     .compile({ checkpointer: saver, interruptBefore });
 }
 
-describe.each(PLACES)("a runtime on %s", (_, newPlace) => {
+describe.each(SITES)("a runtime on %s", (_, newPlace, engineName) => {
+  const engine = () => newEngine(engineName);
   const open: { runtime: Runtime; saver: HoldfastSaver }[] = [];
 
   async function begin(interruptBefore: "ship"[] = []): Promise<Runtime> {
@@ -86,7 +88,12 @@ describe.each(PLACES)("a runtime on %s", (_, newPlace) => {
     trouble = {};
     gates = {};
     const graphs = { trip: graphOf(saver, interruptBefore) };
-    const runtime = createRuntime({ saver, graphs, worker: { pollInterval: 50 } });
+    const runtime = createRuntime({
+      saver,
+      graphs,
+      engine: engine(),
+      worker: { pollInterval: 50 },
+    });
     open.push({ runtime, saver });
     return runtime;
   }
@@ -311,7 +318,8 @@ describe.each(PLACES)("a runtime on %s", (_, newPlace) => {
     atShip = entered.resolve;
     const HOUR = 3_600_000;
     const worker = { pollInterval: HOUR, leaseDuration: 10 * HOUR };
-    const runtime = createRuntime({ saver, graphs: { trip: graphOf(saver) }, worker });
+    const graphs = { trip: graphOf(saver) };
+    const runtime = createRuntime({ saver, graphs, engine: engine(), worker });
     open.push({ runtime, saver });
     const left = new Promise((resolve) => {
       const stop = events.on("run.left", (event) => {
@@ -411,7 +419,8 @@ describe.each(PLACES)("a runtime on %s", (_, newPlace) => {
     world.length = 0;
     trouble = {};
     gates = {};
-    const runtime = createRuntime({ saver, graphs: { trip: graphOf(saver) }, worker: false });
+    const graphs = { trip: graphOf(saver) };
+    const runtime = createRuntime({ saver, graphs, engine: engine(), worker: false });
     open.push({ runtime, saver });
     const worker = runtime.worker({ pollInterval: 50 });
     await worker.start();
@@ -461,7 +470,8 @@ describe.each(PLACES)("a runtime on %s", (_, newPlace) => {
     const saver = (await newPlace()).open();
     gates = {};
     trouble = {};
-    const runtime = createRuntime({ saver, graphs: { trip: graphOf(saver) }, worker: false });
+    const graphs = { trip: graphOf(saver) };
+    const runtime = createRuntime({ saver, graphs, engine: engine(), worker: false });
     open.push({ runtime, saver });
     const startAt = new Date(Date.now() + 3_600_000);
     const start = (runId: string, options: object) =>

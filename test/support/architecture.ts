@@ -41,7 +41,7 @@ const PARTS: ReadonlyArray<{ part: string; path: RegExp; imports: readonly strin
     path: /^src\/run\//,
     imports: ["ground", "store", "policy", "context", "steps", "effects", "history"],
   },
-  { part: "engine", path: /^src\/engine\//, imports: ["ground", "store", "run"] },
+  { part: "engine", path: /^src\/engine\//, imports: ["ground", "store", "context", "run"] },
   {
     part: "worker",
     path: /^src\/worker\//,
@@ -102,7 +102,7 @@ const HOMES: ReadonlyArray<{ what: RegExp; name: string; home: RegExp }> = [
   {
     what: /^pg(\/|$)/,
     name: "pg",
-    home: /^(checkpointers\/postgres\/|src\/engine\/pg-boss\.ts$)/,
+    home: /^checkpointers\/postgres\//,
   },
   { what: /^pg-boss$/, name: "pg-boss", home: /^src\/engine\/pg-boss\.ts$/ },
   // The crash matrix kills at commits, so it has to know the driver.

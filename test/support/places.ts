@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import type { HoldfastSaver } from "../../checkpointers/saver.ts";
 import { createDatabase } from "./databases.ts";
+import type { EngineName } from "./engines.ts";
 import { openSaver } from "./open-saver.ts";
 
 export interface Place {
@@ -19,6 +20,18 @@ export const PLACES: [name: string, newPlace: () => Promise<Place>][] = [
   ["SQLite", () => Promise.resolve(placeAt(`sqlite:${newFile()}`))],
   ["Postgres", async () => placeAt(await createDatabase())],
 ];
+
+/** `describe.each(SITES)("... on %s", (_, newPlace, engine) => ...)`: each database with each engine that it can have. */
+export const SITES: [name: string, newPlace: () => Promise<Place>, engine: EngineName][] =
+  PLACES.flatMap(([name, newPlace]): typeof SITES =>
+    name === "Postgres"
+      ? [
+          [name, newPlace, "local"],
+          [`${name} that is listened to`, newPlace, "listening"],
+          [`${name} with pg-boss`, newPlace, "pg-boss"],
+        ]
+      : [[name, newPlace, "local"]],
+  );
 
 /** A file name in a new folder, which goes with the test. */
 export function newFile(name = "agents.db"): string {

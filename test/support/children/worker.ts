@@ -1,17 +1,23 @@
 /**
- * A worker until it is killed. Args: place, world, name, options as JSON: `leaseDuration`, and whether
- * its second node shall `hold` until it is told to go on.
+ * A worker until it is killed. Args: place, world, name, options as JSON: `leaseDuration`, `pollInterval`,
+ * `concurrency`, the `engine`, and whether its second node shall `hold` until it is told to go on.
  */
 
 import { events } from "../../../src/events.ts";
 import { createRuntime } from "../../../src/runtime/create-runtime.ts";
+import type { WorkerOptions } from "../../../src/worker/worker.ts";
 import { hear, say } from "../child-side.ts";
+import { newEngine, type EngineName } from "../engines.ts";
 import { openSaver } from "../open-saver.ts";
 import { orderGraph } from "../order-graph.ts";
 
 const [place = "", world = "", name = "", given = "{}"] = process.argv.slice(2);
-const { leaseDuration = 1_000, hold = false } = JSON.parse(given) as {
-  leaseDuration?: number;
+const {
+  engine = "local",
+  hold = false,
+  ...options
+} = JSON.parse(given) as WorkerOptions & {
+  engine?: EngineName;
   hold?: boolean;
 };
 
@@ -29,7 +35,8 @@ for (const event of ["lease.lost", "run.abandoned", "run.started"] as const) {
 const runtime = createRuntime({
   saver: openSaver(place),
   graphs: { order: graph },
+  engine: newEngine(engine),
   worker: false,
 });
-await runtime.worker({ leaseDuration, pollInterval: 50 }).start();
+await runtime.worker({ leaseDuration: 1_000, pollInterval: 50, ...options }).start();
 say("ready");
