@@ -128,9 +128,13 @@ export class Worker {
   /** Takes nothing more, lets each run end its superstep, and leaves the rest to other workers. */
   async drain({ gracePeriod = DEFAULT_GRACE }: DrainOptions = {}): Promise<void> {
     this.#close();
+    const drainAll = (): void => {
+      for (const { attempt } of this.#active.values()) attempt.drain();
+    };
+    drainAll();
     // It may be about to take one.
     await this.#loop;
-    for (const { attempt } of this.#active.values()) attempt.drain();
+    drainAll();
     const ended = Promise.all([...this.#active.values()].map((each) => each.ended));
     const calm = new AbortController();
     const late = this.#clock.sleep(gracePeriod, calm.signal).then(
