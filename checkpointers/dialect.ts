@@ -8,6 +8,7 @@ import type { Cell } from "./encoding/cells.ts";
 import type { ApprovalRows } from "./steps/approval-rows.ts";
 import type { LeaseRows } from "./steps/lease-rows.ts";
 import type { EffectRows } from "./steps/effect-rows.ts";
+import type { EventRow, EventRows } from "./steps/event-rows.ts";
 import type { AttemptRows } from "./steps/attempts-rows.ts";
 import type { RunQueueRows } from "./steps/run-queue-rows.ts";
 import type { RunRows } from "./steps/runs-rows.ts";
@@ -106,6 +107,8 @@ export interface Batch {
   payloads: PayloadRow[];
   checkpoints: CheckpointRow[];
   writes: WriteRow[];
+  /** That leave with the checkpoints; one that is known by its id has left before. */
+  events: (EventRow & { threadId: number })[];
 }
 
 /** A checkpoint as read, with its thread and its pending writes, ordered by (task, idx, branch). */
@@ -294,4 +297,5 @@ export interface Dialect {
   readonly usage: UsageRows;
   readonly runs: RunRows;
   readonly runQueue: RunQueueRows;
+  readonly events: EventRows;
 }

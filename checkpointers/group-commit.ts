@@ -170,7 +170,9 @@ export class GroupCommit {
       }
       await this.#reserve(operations.reduce((sum, { versionCount }) => sum + versionCount, 0));
     } while (!operations.every((operation) => operation.isCurrent));
-    const batch: Batch = { threads: [], versions: [], payloads: [], checkpoints: [], writes: [] };
+    const batch: Batch = {
+      ...{ threads: [], versions: [], payloads: [], checkpoints: [], writes: [], events: [] },
+    };
     for (const operation of operations) {
       operation.addTo(batch, () => {
         this.#idsLeft -= 1;

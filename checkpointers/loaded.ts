@@ -15,6 +15,7 @@ import type { VersionReader } from "./version-reader.ts";
 export interface LoadedWrite {
   task: string;
   channel: string;
+  branch: number;
   tree: Node;
 }
 
@@ -45,6 +46,7 @@ export async function readWrites(
     return {
       task: idOf(write.task) ?? names.task ?? "",
       channel: idOf(write.channel) ?? names.channel ?? "",
+      branch: write.branch,
       tree: reader.writeTree(box[0], write.base),
     };
   });

@@ -14,8 +14,10 @@ import { extend, keyframe, type Weight } from "./encoding/keyframe.ts";
 import { stringify, type Node, type Payload } from "./encoding/tree.ts";
 import type { Batch, CheckpointRow, WriteRow } from "./dialect.ts";
 import { wrapNames } from "./long-names.ts";
+import { toText } from "./steps/texts.ts";
+import type { LeavingEvent } from "./steps/event-rows.ts";
 import type { Manifest, ThreadState, Version } from "./thread-state.ts";
-import { keyOf } from "../src/ids.ts";
+import { idOf, keyOf } from "../src/ids.ts";
 
 /** How a payload's bytes are to be read. */
 const PAYLOAD_TEXT = 0;
@@ -179,6 +181,7 @@ export interface NewVersion {
 export class PutOperation extends Operation {
   override readonly parent: Pick<CheckpointRow, "ns" | "id"> | undefined;
   readonly manifest: Manifest;
+  readonly #events: readonly (Piece & LeavingEvent)[];
   /** As it was found when the checkpoint was put; used until it must be built whole. */
   readonly #changed: readonly NewVersion[];
   readonly #row: Omit<CheckpointRow, "thread" | "manifest" | "header">;
@@ -196,6 +199,7 @@ export class PutOperation extends Operation {
       /** The thread's user metadata, where it changed. */
       metadata: string | undefined;
       leansOnAncestors: boolean;
+      events: readonly LeavingEvent[];
     },
   ) {
     super(origin);
@@ -205,6 +209,11 @@ export class PutOperation extends Operation {
     this.#changed = checkpoint.changed;
     this.#row = checkpoint.row;
     this.#header = { text: checkpoint.header, cell: undefined };
+    this.#events = checkpoint.events.map((event) => ({
+      ...event,
+      text: event.payload,
+      cell: undefined,
+    }));
     this.#metadata =
       checkpoint.metadata === undefined
         ? undefined
@@ -216,8 +225,14 @@ export class PutOperation extends Operation {
     return this.#stored.length;
   }
 
+  /** What names its run: for people, so a long one does without. */
+  get #runId(): string | null {
+    const runId = this.#row.runId === null ? undefined : idOf(this.#row.runId);
+    return runId === undefined ? null : toText(runId);
+  }
+
   protected pieces(): Piece[] {
-    const pieces: Piece[] = [this.#header, ...this.#stored];
+    const pieces: Piece[] = [this.#header, ...this.#stored, ...this.#events];
     if (this.#metadata !== undefined) pieces.push(this.#metadata);
     return pieces;
   }
@@ -256,6 +271,14 @@ export class PutOperation extends Operation {
       manifest: [...this.manifest.values()].map((version) => version.id),
       header: this.#header.cell as Cell,
     });
+    for (const { id, name, cell } of this.#events) {
+      batch.events.push({
+        threadId: thread,
+        thread: this.state.key,
+        runId: this.#runId,
+        ...{ id, name: toText(name), data: cell as Cell },
+      });
+    }
   }
 }
 

@@ -25,6 +25,7 @@ import { TAG, tagged, type Node } from "./encoding/tree.ts";
 import { encodeHeader } from "./header.ts";
 import { PutOperation, type NewVersion } from "./operations.ts";
 import type { SaverParts } from "./parts.ts";
+import type { LeavingEvent } from "./steps/event-rows.ts";
 import type { Manifest, ThreadState, Version } from "./thread-state.ts";
 import { userMetadata } from "./threads.ts";
 import { isOwnVersion } from "./versions.ts";
@@ -44,6 +45,8 @@ export interface PreparedPut {
   runId: string | undefined;
   metadata: Record<string, unknown> | undefined;
   consumed: readonly number[] | null;
+  /** That leave with it. */
+  events: readonly LeavingEvent[];
   leansOnAncestors: boolean;
   loop: object;
   leaseToken: number | undefined;
@@ -67,9 +70,10 @@ export function preparePut(
     metadata: CheckpointMetadata;
     newVersions: ChannelVersions;
     consumed: readonly number[] | null;
+    events: readonly LeavingEvent[];
   },
 ): PreparedPut {
-  const { target, config, checkpoint, metadata, newVersions, consumed } = put;
+  const { target, config, checkpoint, metadata, newVersions, consumed, events } = put;
   checkCheckpoint(checkpoint);
   const values: [channel: string, tree: Node][] = [];
   for (const channel of Object.keys(checkpoint.channel_values)) {
@@ -94,6 +98,7 @@ export function preparePut(
     runId: runIdOf(config, metadata),
     metadata: userMetadata(config),
     consumed,
+    events,
     loop: loopOf(config),
     leaseToken: leaseTokenOf(config) ?? unleased,
     epoch: state.epoch,
@@ -161,6 +166,7 @@ export function putOperation(
       header: put.header,
       metadata: state.mergeMetadata(put.metadata),
       leansOnAncestors: put.leansOnAncestors,
+      events: put.events,
       row: {
         ns: keyOf(target.ns),
         id: keyOf(put.checkpointId),

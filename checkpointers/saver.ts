@@ -32,7 +32,7 @@ import { systemClock, type Clock } from "../src/clock.ts";
 import { InvalidInputError, ThreadGoneError } from "../src/errors.ts";
 import { isLongId, keyOf } from "../src/ids.ts";
 import { systemProcesses } from "../src/process.ts";
-import { leaseTokenOf, type StepStore } from "../src/step-store.ts";
+import { leaseTokenOf } from "../src/step-store.ts";
 import type {
   ListThreadsOptions,
   PrunePolicy,
@@ -66,6 +66,7 @@ import { listTuples } from "./listing.ts";
 import { loadCheckpoint } from "./load.ts";
 import { wholeId } from "./long-names.ts";
 import { buildCheckpoint, decodeWrites } from "./loaded.ts";
+import { Outbox } from "./outbox.ts";
 import type { SaverParts } from "./parts.ts";
 import { LOST_ANCESTORS, WritesOperation, type NewWrite } from "./operations.ts";
 import { preparePut, putOperation, rebasePut, type PreparedPut } from "./put.ts";
@@ -104,6 +105,7 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver implements Threa
   readonly #parts: SaverParts;
   readonly #commits: GroupCommit;
   readonly #branches: Branches;
+  readonly #outbox = new Outbox();
   readonly #loops = new Loops();
   readonly #onNotice: (message: string) => void;
   readonly #seen = new Seen();
@@ -169,7 +171,7 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver implements Threa
   }
 
   /** What durable steps keep in the saver's database: attempts, effects, breakers, limits and so on. */
-  get steps(): StepStore {
+  get steps(): Steps {
     this.#steps ??= new Steps(
       {
         ...this.#parts,
@@ -230,6 +232,7 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver implements Threa
       { checkpoint, step: header.metadata?.step ?? -1, writes: found.writes },
       runsAnew(config),
     );
+    this.#outbox.read(config, { threadId, ns, checkpointId }, loaded.writes, decoder);
     const tuple: CheckpointTuple = {
       config: {
         configurable: {
@@ -319,6 +322,7 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver implements Threa
     );
     if (slot === undefined) return Promise.resolve();
     const { branch, firstIndex } = slot;
+    if (!failed) this.#outbox.wrote(config, { ...target, checkpointId }, taskId, branch, writes);
     const encoded: NewWrite[] = [];
     writes.forEach(([channel, value], position) => {
       const special = Object.hasOwn(WRITES_IDX_MAP, channel) ? WRITES_IDX_MAP[channel] : undefined;
@@ -482,13 +486,13 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver implements Threa
             { ...target, checkpointId: parentId },
             { checkpoint, source: metadata?.source, newVersions },
           );
+    // A fork is a copy: what led to it has left.
+    const events =
+      parentId === undefined || metadata?.source === "fork"
+        ? []
+        : this.#outbox.take(config, { ...target, checkpointId: parentId }, consumed);
     const put = preparePut(this.#parts, state, parent, {
-      target,
-      config,
-      checkpoint,
-      metadata,
-      newVersions,
-      consumed,
+      ...{ target, config, checkpoint, metadata, newVersions, consumed, events },
     });
     this.#seen.put({
       threadId: target.threadId,
@@ -498,8 +502,11 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver implements Threa
       source: metadata?.source,
       createdAt: put.createdAt,
     });
-    if (parent === undefined) return this.#putOnUnread(state, put);
-    return this.#commits.add(putOperation(this.#parts, state, put, parent, state.epoch));
+    const stored =
+      parent === undefined
+        ? this.#putOnUnread(state, put)
+        : this.#commits.add(putOperation(this.#parts, state, put, parent, state.epoch));
+    return events.length === 0 ? stored : stored.then(() => this.#steps?.events.left());
   }
 
   /** The parent is not in memory: read it, find what the new values share with it, then go on. */

@@ -66,6 +66,8 @@ export interface AttemptContext {
   readonly inFlight: Set<Promise<unknown>>;
   /** The interrupt to throw once the body returns, whatever it returns: user code may swallow it. */
   parked: Error | undefined;
+  /** Writes in its task's name, which are kept back until it succeeds. */
+  send?: ((writes: [channel: string, value: unknown][]) => void) | undefined;
   /** False once the attempt ended: what its code still does counts no more. */
   active: boolean;
 }

@@ -20,6 +20,7 @@ export type { ApprovalRequest, Decided } from "./steps/approval.ts";
 export { approvals } from "./steps/inbox.ts";
 export type { AnswerOptions, Inbox, ListApprovalsOptions } from "./steps/inbox.ts";
 export type { Approval, ApprovalAnswer, ApprovalStatus, ApprovalVerb } from "./approval-store.ts";
+export { emit } from "./steps/emit.ts";
 export { sleep, sleepUntil } from "./steps/sleep.ts";
 export { progress } from "./steps/progress.ts";
 export { parkOf } from "./steps/wait.ts";

@@ -13,6 +13,7 @@ import type { RunnableConfig } from "@langchain/core/runnables";
 import type { ApprovalStore } from "./approval-store.ts";
 import type { Clock } from "./clock.ts";
 import type { EffectStore } from "./effect-store.ts";
+import type { EventStore } from "./event-store.ts";
 import type { RunQueue, WorkflowState } from "./run-store.ts";
 
 /** The name of a row that is shared by all who use it; with a thread it goes with that thread. */
@@ -225,6 +226,8 @@ export interface StepStore {
   readonly effects?: EffectStore;
   /** Only with a database. */
   readonly queue?: RunQueue;
+  /** Only with a database. */
+  readonly events?: EventStore;
 }
 
 /**

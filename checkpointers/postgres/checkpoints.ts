@@ -27,6 +27,7 @@ import {
   type SqlRow,
   type SqlValue,
 } from "./connection.ts";
+import { eventValues } from "./events.ts";
 import { PREFIX, SCHEMA_VERSION, schemaNamed } from "./schema.ts";
 
 const CHECKPOINT_COLUMNS =
@@ -42,8 +43,8 @@ export async function commitBatch(
   connection: Connection,
   batch: Batch,
 ): Promise<ReadonlySet<number>> {
-  const { threads, payloads, versions, writes, checkpoints } = batch;
-  const rows = await connection.query(commitText(connection), [
+  const { threads, payloads, versions, writes, checkpoints, events } = batch;
+  const rows = await connection.query(commitText(connection, events.length > 0), [
     array.bigints(threads.map((row) => row.id)),
     array.bigints(threads.map((row) => row.generation)),
     array.bigints(threads.map((row) => row.updatedAt)),
@@ -84,15 +85,25 @@ export async function commitBatch(
 
     array.bigints(threads.map((row) => row.token)),
     connection.givenNow,
+
+    ...(events.length === 0
+      ? []
+      : [
+          array.bigints(events.map((row) => row.threadId)),
+          ...eventValues(events),
+          connection.givenNow,
+        ]),
   ]);
   const written = new Set(rows.map((row) => row["id"] as number));
   return new Set(threads.map((row) => row.id).filter((id) => !written.has(id)));
 }
 
-const commitTexts = new WeakMap<Connection, string>();
+const commitTexts = { plain: new WeakMap<Connection, string>(), events: new WeakMap() };
 
-function commitText(connection: Connection): string {
-  const known = commitTexts.get(connection);
+/** @param withEvents few commits have any, and the others shall not pay for it */
+function commitText(connection: Connection, withEvents: boolean): string {
+  const texts: WeakMap<Connection, string> = commitTexts[withEvents ? "events" : "plain"];
+  const known = texts.get(connection);
   if (known !== undefined) return known;
   const table = (name: string): string => connection.name(name);
   const text = `
@@ -146,10 +157,20 @@ function commitText(connection: Connection): string {
          consumed = coalesce(excluded.consumed, own.consumed),
         run_id = excluded.run_id, created_at = excluded.created_at,
         header = excluded.header, header_bytes = excluded.header_bytes
-    )
+    )${withEvents ? newEvents(connection) : ""}
     SELECT id FROM current`;
-  commitTexts.set(connection, text);
+  texts.set(connection, text);
   return text;
+}
+
+function newEvents(connection: Connection): string {
+  return `, new_events AS (
+      INSERT INTO ${connection.name("events")} (id, name, thread_key, run_id, created_at, data, data_bytes)
+      SELECT r.id, r.name, r.thread_key, r.run_id, coalesce($46::bigint, ${NOW}), r.data, r.data_bytes
+      FROM unnest($39::bigint[], $40::text[], $41::text[], $42::bytea[], $43::text[], $44::text[], $45::bytea[])
+        AS r (thread_id, id, name, thread_key, run_id, data, data_bytes) JOIN current c ON c.id = r.thread_id
+      ON CONFLICT DO NOTHING
+    )`;
 }
 
 /** The checkpoint and its pending writes in one round trip: one row for it, then one for each write. */

@@ -20,6 +20,7 @@ const TABLES_BY_THREAD = ["checkpoints", "channel_versions", "payloads", "pendin
 const TABLES_BY_KEY = [
   "approvals",
   "attempts",
+  "event_waits",
   "thread_status",
   "runs",
   "breakers",
@@ -28,6 +29,9 @@ const TABLES_BY_KEY = [
   "usage",
   "effect_forks",
 ] as const;
+
+/** What is about tasks of a checkpoint. */
+const TABLES_BY_TASK = ["attempts", "event_waits"] as const;
 
 export function findThread(
   connection: Connection,
@@ -329,12 +333,14 @@ export function removeThreadRows(
         [thread, ...places],
       );
     }
-    await query(
-      `DELETE FROM ${table("attempts")} r USING unnest($2::bytea[], $3::bytea[]) AS gone (ns, id)
-       WHERE r.thread_key = (SELECT key FROM ${table("threads")} WHERE id = $1)
-         AND r.checkpoint_ns = gone.ns AND r.checkpoint_id = gone.id`,
-      [thread, ...places],
-    );
+    for (const name of TABLES_BY_TASK) {
+      await query(
+        `DELETE FROM ${table(name)} r USING unnest($2::bytea[], $3::bytea[]) AS gone (ns, id)
+         WHERE r.thread_key = (SELECT key FROM ${table("threads")} WHERE id = $1)
+           AND r.checkpoint_ns = gone.ns AND r.checkpoint_id = gone.id`,
+        [thread, ...places],
+      );
+    }
     // Without a key it belongs to a task that can't run again; but what can be undone may have to be.
     await query(
       `DELETE FROM ${table("effects")} r USING unnest($2::bytea[], $3::bytea[]) AS gone (ns, id)

@@ -13,6 +13,7 @@ import {
   type VersionRow,
   type WriteRow,
 } from "../dialect.ts";
+import { insertEvent } from "./events.ts";
 import type { Connection, SqlRow, SqlValue } from "./connection.ts";
 
 const CHECKPOINT_COLUMNS =
@@ -38,6 +39,8 @@ export function commitBatch(connection: Connection, batch: Batch): Promise<Reado
       if (isWritten(row)) version.run(row.id, row.thread, row.channel, row.base, row.data);
     for (const row of batch.writes) if (isWritten(row)) insertWrite(connection, row);
     for (const row of batch.checkpoints) if (isWritten(row)) insertCheckpoint(connection, row);
+    for (const row of batch.events)
+      if (isWritten({ thread: row.threadId })) insertEvent(connection, row);
     return left;
   });
 }

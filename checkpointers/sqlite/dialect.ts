@@ -7,6 +7,7 @@ import { attemptRows } from "./attempts.ts";
 import * as checkpoints from "./checkpoints.ts";
 import type { Connection } from "./connection.ts";
 import { effectRows } from "./effects.ts";
+import { eventRows } from "./events.ts";
 import { leaseRows } from "./leases.ts";
 import { runQueueRows } from "./run-queue.ts";
 import { runRows } from "./runs.ts";
@@ -54,5 +55,6 @@ export function sqliteDialect(connection: Connection, where: string, clock: Cloc
     usage: usageRows(connection),
     runs: runRows(connection),
     runQueue: runQueueRows(connection),
+    events: eventRows(connection),
   };
 }

@@ -19,6 +19,7 @@ const TABLES_BY_THREAD = ["checkpoints", "channel_versions", "payloads", "pendin
 const TABLES_BY_KEY = [
   "approvals",
   "attempts",
+  "event_waits",
   "thread_status",
   "runs",
   "breakers",
@@ -27,6 +28,9 @@ const TABLES_BY_KEY = [
   "usage",
   "effect_forks",
 ] as const;
+
+/** What is about tasks of a checkpoint. */
+const TABLES_BY_TASK = ["attempts", "event_waits"] as const;
 
 export function findThread(
   connection: Connection,
@@ -305,13 +309,15 @@ export function removeThreadRows(
              AND task_id IS NOT NULL AND ? = x'' AND (NOT undoable OR state = 'closed')`,
         )
         .run(thread, id, ns);
-      connection
-        .sql(
-          `DELETE FROM holdfast_attempts
-           WHERE thread_key = (SELECT key FROM holdfast_threads WHERE id = ?)
-             AND checkpoint_ns = ? AND checkpoint_id = ?`,
-        )
-        .run(thread, ns, id);
+      for (const table of TABLES_BY_TASK) {
+        connection
+          .sql(
+            `DELETE FROM holdfast_${table}
+             WHERE thread_key = (SELECT key FROM holdfast_threads WHERE id = ?)
+               AND checkpoint_ns = ? AND checkpoint_id = ?`,
+          )
+          .run(thread, ns, id);
+      }
     }
     connection
       .sql("DELETE FROM holdfast_channel_versions WHERE id IN (SELECT value FROM json_each(?))")

@@ -10,6 +10,7 @@ import type { StepStore } from "../../src/step-store.ts";
 import { Approvals } from "./approvals.ts";
 import { Attempts } from "./attempts.ts";
 import { Effects } from "./effects.ts";
+import { Events } from "./events.ts";
 import { Leases, type LeaseNeeds } from "./leases.ts";
 import type { StepParts } from "./parts.ts";
 import { AcceptedRuns } from "./run-queue.ts";
@@ -30,6 +31,7 @@ export class Steps implements StepStore {
   readonly leases: Leases;
   readonly effects: Effects;
   readonly queue: AcceptedRuns;
+  readonly events: Events;
 
   constructor(parts: StepParts, needs: LeaseNeeds) {
     this.#parts = parts;
@@ -42,6 +44,7 @@ export class Steps implements StepStore {
     this.approvals = new Approvals(parts);
     this.leases = new Leases(parts, needs);
     this.effects = new Effects(parts);
+    this.events = new Events(parts);
     this.queue = new AcceptedRuns(parts, (threadId) => needs.makeThread(threadId));
   }
 

@@ -8,6 +8,7 @@
 
 import type { CheckpointTuple, SerializerProtocol } from "@langchain/langgraph-checkpoint";
 import { CorruptDataError } from "../errors.ts";
+import { EVENTS_CHANNEL } from "../event-store.ts";
 import { isThreadStore } from "../store.ts";
 import { addressOf, parentIdOf } from "./address.ts";
 import type { AnySaver } from "./source.ts";
@@ -62,6 +63,8 @@ function outlineOf(tuple: CheckpointTuple): Outline {
   const { namespace, checkpointId } = addressOf(tuple);
   const tasks = new Map<string, Set<string>>();
   for (const [taskId, channel] of tuple.pendingWrites ?? []) {
+    // Some of these do not come along.
+    if (channel === EVENTS_CHANNEL) continue;
     tasks.set(taskId, (tasks.get(taskId) ?? new Set()).add(channel));
   }
   return { namespace, checkpointId, parentId: parentIdOf(tuple), tasks };

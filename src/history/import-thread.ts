@@ -7,6 +7,7 @@
 
 import type { CheckpointPendingWrite, CheckpointTuple } from "@langchain/langgraph-checkpoint";
 import { NotFoundError } from "../errors.ts";
+import { EVENTS_CHANNEL } from "../event-store.ts";
 import { configFor, requireTuple } from "./address.ts";
 import { outlineThread } from "./catalogue.ts";
 import type { Outline } from "./catalogue.ts";
@@ -109,7 +110,11 @@ class Copier {
         }
       }
     }
-    const writes = missingWrites(tuple.pendingWrites ?? [], present);
+    const pending = tuple.pendingWrites ?? [];
+    // Events that went on into a child have left where they were emitted.
+    const isOver = this.#children.has(keyOf(outline));
+    const own = isOver ? pending.filter(([, channel]) => channel !== EVENTS_CHANNEL) : pending;
+    const writes = missingWrites(own, present);
     await putPendingWrites(to, at, writes);
     count.writes += writes.length;
   }

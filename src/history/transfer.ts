@@ -8,6 +8,7 @@ import type {
   CheckpointTuple,
   PendingWrite,
 } from "@langchain/langgraph-checkpoint";
+import { EVENTS_CHANNEL } from "../event-store.ts";
 import { configFor } from "./address.ts";
 import type { Address } from "./address.ts";
 import type { AnySaver } from "./source.ts";
@@ -45,7 +46,9 @@ export async function putCheckpoint(
   loop?: Loop,
 ): Promise<void> {
   const config = loop?.config ?? configFor(threadId, namespace, parentId);
-  await putWritesByTask(saver, config, loop?.writes ?? []);
+  // Events that went into it have left where they were emitted.
+  const writes = (loop?.writes ?? []).filter(([, channel]) => channel !== EVENTS_CHANNEL);
+  await putWritesByTask(saver, config, writes);
   await saver.put(
     config,
     checkpoint,

@@ -37,7 +37,7 @@ export function keepWrites(
   touch: () => void,
 ): () => void {
   let kept: Write[] | undefined;
-  configurable["__pregel_send"] = (writes: Write[]): void => {
+  attempt.send = (writes: Write[]): void => {
     if (!attempt.active) return;
     touch();
     const answers = writes.filter(([channel]) => channel === RESUME);
@@ -46,6 +46,7 @@ export function keepWrites(
       kept = [...(kept ?? []), ...writes.filter(([channel]) => channel !== RESUME)];
     }
   };
+  configurable["__pregel_send"] = attempt.send;
   return () => {
     if (kept !== undefined) send?.(kept);
   };

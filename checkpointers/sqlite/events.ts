@@ -1,0 +1,55 @@
+/** Events. */
+
+import type { EventRow, EventRows, FoundEvent } from "../steps/event-rows.ts";
+import type { Connection, SqlRow, SqlValue } from "./connection.ts";
+
+const INSERT = `INSERT INTO holdfast_events (id, name, thread_key, run_id, created_at, data)
+  VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`;
+
+export function eventRows(connection: Connection): EventRows {
+  return {
+    insert: (row) => connection.write(() => insertEvent(connection, row)),
+    list: ({ name, since, limit }) => {
+      const where: string[] = ["1 = 1"];
+      const values: SqlValue[] = [];
+      const add = (condition: string, value: SqlValue | undefined): void => {
+        if (value === undefined) return;
+        where.push(condition);
+        values.push(value);
+      };
+      add("e.name = ?", name);
+      add("e.created_at >= ?", since);
+      return connection.read(() =>
+        connection
+          .sql(
+            `SELECT e.*, t.name AS thread_name FROM holdfast_events e
+             LEFT JOIN holdfast_threads t ON t.key = e.thread_key
+             WHERE ${where.join(" AND ")} ORDER BY e.seq DESC LIMIT ?`,
+          )
+          .all(...values, limit)
+          .map((row) => foundEvent(row as SqlRow)),
+      );
+    },
+  };
+}
+
+/** Within a transaction. @returns false where one with this id is there */
+export function insertEvent(connection: Connection, row: EventRow): boolean {
+  const { changes } = connection
+    .sql(INSERT)
+    .run(row.id, row.name, row.thread, row.runId, connection.now(), row.data);
+  return Number(changes) > 0;
+}
+
+function foundEvent(row: SqlRow): FoundEvent {
+  return {
+    seq: row["seq"] as number,
+    id: row["id"] as string,
+    name: row["name"] as string,
+    thread: row["thread_key"] as Uint8Array | null,
+    threadName: row["thread_name"] as string | Uint8Array | null,
+    runId: row["run_id"] as string | null,
+    createdAt: row["created_at"] as number,
+    data: row["data"] as string | Uint8Array,
+  };
+}

@@ -1,0 +1,38 @@
+/** The port between events and a database. */
+
+import type { Cell } from "../encoding/cells.ts";
+
+export interface EventRow {
+  id: string;
+  name: string;
+  /** Where it came from. */
+  thread: Uint8Array | null;
+  runId: string | null;
+  data: Cell;
+}
+
+/** An event of a node, as it leaves with a checkpoint. */
+export interface LeavingEvent {
+  id: string;
+  name: string;
+  /** Serialized. */
+  payload: string;
+}
+
+export interface FoundEvent extends EventRow {
+  seq: number;
+  createdAt: number;
+  /** Of the thread's row, where it has one. */
+  threadName: Cell | null;
+}
+
+export interface EventRows {
+  /** @returns false where one with this id is there */
+  insert(row: EventRow): Promise<boolean>;
+  /** Latest first. */
+  list(query: {
+    name: string | undefined;
+    since: number | undefined;
+    limit: number;
+  }): Promise<FoundEvent[]>;
+}

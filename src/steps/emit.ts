@@ -1,0 +1,100 @@
+/**
+ * `emit()`: an event that a node tells the world, by way of an outbox.
+ *
+ * It is among the writes of the node's task, so what holds for a result holds for it: it is stored with
+ * the result, in one commit, and leaves with the checkpoint that the superstep makes.
+ *
+ * Invariants
+ *   E1  Of an attempt that fails, is given up on or is broken off, nothing leaves.
+ *   E2  What cannot leave is refused where it is emitted, with the reason.
+ */
+
+import { currentAttempt, currentNode, type NodeContext } from "../context.ts";
+import { InvalidInputError, NotDurableError } from "../errors.ts";
+import { EVENTS_CHANNEL, type EmittedWrite, type EventStore } from "../event-store.ts";
+
+type Send = (writes: [channel: string, value: unknown][]) => void;
+
+/** Events that holdfast itself emits begin so. */
+const OWN_PREFIX = "run.";
+
+/**
+ * Emits an event: once, when the node's superstep is stored. A crash, a retry or a resume does not
+ * repeat it, and where the node fails it is not emitted at all.
+ *
+ * Call it in the node, and await it; within `effect({ run })` it would be skipped where the effect's
+ * recorded result is returned.
+ *
+ * @param name at most 200 characters; names that begin with "run." are holdfast's own
+ * @param payload as it is now: what the node changes in it later does not count
+ * @throws {NotDurableError} outside of a node, without a holdfast saver, or where nothing is stored between
+ *   supersteps (durability "exit", a subgraph with `checkpointer: false`, the functional API)
+ * @throws {UnserializableError} the payload cannot be stored faithfully
+ */
+export async function emit(name: string, payload?: unknown): Promise<void> {
+  checkEventName(name);
+  const node = currentNode();
+  const store = node?.durable?.steps.events;
+  if (node === undefined || store === undefined) {
+    throw new NotDurableError(
+      `emit("${name}") sends events from the saver's database: call it within a node of a graph that is ` +
+        "compiled with a holdfast saver (SqliteSaver or PostgresSaver). From outside of graphs there is " +
+        "runtime.emit().",
+    );
+  }
+  refuseUnstable(name, node);
+  const send = sendOf(name, node);
+  const write: EmittedWrite = { name, payload: store.serialize(name, payload, node.node) };
+  send([[EVENTS_CHANNEL, write]]);
+  await mustBeKept(name, node, store);
+}
+
+/** @throws {InvalidInputError} it is none for users */
+export function checkEventName(name: string): void {
+  if (typeof name === "string" && name !== "" && !name.startsWith(OWN_PREFIX)) return;
+  throw new InvalidInputError(
+    typeof name === "string" && name !== ""
+      ? `The event "${name}" is not for you to emit: names that begin with "${OWN_PREFIX}" are holdfast's own.`
+      : "The name of an event is a text that is not empty.",
+  );
+}
+
+/** Invariant E1: a durable attempt's writes are kept back until it succeeds. */
+function sendOf(name: string, node: NodeContext): Send {
+  const attempt = currentAttempt();
+  const isOwn = attempt?.node.execution === node.execution;
+  if (isOwn && !attempt.active) {
+    throw new InvalidInputError(
+      `emit("${name}") was called by an attempt of node "${node.node}" that had ended: nothing was ` +
+        "emitted. Await everything that the node begins.",
+    );
+  }
+  const send = isOwn ? attempt.send : undefined;
+  return send ?? (node.config.configurable?.["__pregel_send"] as Send);
+}
+
+function refuseUnstable(name: string, { durability, config, node }: NodeContext): void {
+  if (durability === "exit")
+    throw unkept(name, node, 'durability "exit" stores nothing in between');
+  const { langgraph_triggers: triggers, langgraph_path: path } = config.metadata ?? {};
+  const isBody = node !== "__start__" && Array.isArray(triggers) && triggers.includes("__start__");
+  const isCall = Array.isArray(path) && path.at(-1) === true;
+  if (isBody || isCall) throw unkept(name, node, "it is the functional API's");
+}
+
+/** A subgraph that keeps no checkpoints would lose it. */
+async function mustBeKept(
+  name: string,
+  { task, node }: NodeContext,
+  store: EventStore,
+): Promise<void> {
+  if (await store.isKept(task)) return;
+  throw unkept(name, node, "the checkpoint that its node runs from is not stored");
+}
+
+function unkept(name: string, node: string, why: string): NotDurableError {
+  return new NotDurableError(
+    `emit("${name}") was called in "${node}", where its event could not leave with what the node did: ${why}. ` +
+      'Run the graph with durability "sync", with subgraphs that are checkpointed, and with nodes.',
+  );
+}
