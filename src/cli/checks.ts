@@ -3,6 +3,7 @@
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { fail, ok, warn, type Check } from "./check.ts";
 import type { Cli } from "./cli.ts";
 import { databaseExists } from "./database.ts";
 import { describeDatabase } from "./database-url.ts";
@@ -11,16 +12,6 @@ import { loadGraph } from "./graph.ts";
 import { inspect } from "./inspect.ts";
 import { OFFICIAL_PACKAGES } from "./official.ts";
 import { ownManifest } from "./version.ts";
-
-export interface Check {
-  status: "ok" | "warn" | "fail";
-  what: string;
-  detail: string;
-}
-
-const ok = (what: string, detail: string): Check => ({ status: "ok", what, detail });
-const warn = (what: string, detail: string): Check => ({ status: "warn", what, detail });
-const fail = (what: string, detail: string): Check => ({ status: "fail", what, detail });
 
 /** The oldest Node that has what we use is checked before anything else is loaded: see bin.ts. */
 export async function* checkNode(): AsyncGenerator<Check> {

@@ -2,30 +2,48 @@
 
 import type { Command } from "commander";
 import { checkDatabase, checkGraphs, checkNode, checkPackages } from "../checks.ts";
-import type { Check } from "../checks.ts";
+import type { Check } from "../check.ts";
 import type { Act, Cli } from "../cli.ts";
 import { Exit, EXIT } from "../exit.ts";
+import { findThread } from "../lookup.ts";
+import { queueOf } from "../runs.ts";
 import { harmless } from "../text.ts";
+import { checkThread } from "../thread-checks.ts";
 
 export function addDoctor(program: Command, act: Act): void {
   program
     .command("doctor")
-    .summary("check Node, packages, database and graphs")
+    .summary("check Node, packages, database and graphs; or a thread")
     .description(
-      "Checks Node, packages, the database and the project's graphs, and changes nothing. " +
-        "Ends with 1 if anything fails.",
+      "Checks Node, packages, the database and the project's graphs; or, of a thread, what may be wrong with " +
+        "it: who works on it, what it waits for, what failed, effects of which nobody knows, keys that " +
+        "are not stable, budgets that are spent. Changes nothing. Ends with 1 if anything fails.",
     )
+    .argument("[thread]", "its id, or a unique beginning of it")
     .addHelpText(
       "after",
-      "\nExamples:\n  holdfast doctor\n  holdfast doctor --db postgres://app@db/agents -o json",
+      "\nExamples:\n  holdfast doctor\n  holdfast doctor order-42\n  holdfast doctor --db postgres://app@db/agents -o json",
     )
-    .action(() => act(examine));
+    .action((thread: string | undefined) =>
+      act((cli) => (thread === undefined ? examine(cli) : examineThread(cli, thread))),
+    );
 }
 
 async function examine(cli: Cli): Promise<void> {
+  await report(cli, [checkNode(), checkPackages(cli), checkDatabase(cli), checkGraphs(cli)]);
+}
+
+async function examineThread(cli: Cli, thread: string): Promise<void> {
+  const saver = await cli.saver();
+  // One that was accepted and never begun has no checkpoint yet.
+  const [accepted] = await queueOf(saver).list({ threadId: thread, limit: 1 });
+  const threadId = accepted?.threadId ?? (await findThread(saver, thread));
+  await report(cli, [checkThread(cli, saver, threadId)]);
+}
+
+async function report(cli: Cli, parts: readonly AsyncIterable<Check>[]): Promise<void> {
   const { out } = cli;
   const checks: Check[] = [];
-  const parts = [checkNode(), checkPackages(cli), checkDatabase(cli), checkGraphs(cli)];
   for (const part of parts) for await (const check of part) checks.push(check);
   if (out.forPeople) {
     const paint = { ok: out.paint.green, warn: out.paint.yellow, fail: out.paint.red };
