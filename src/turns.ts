@@ -219,6 +219,10 @@ export function claim(turn: Turn, options: ClaimOptions): Decided<Claims> {
     const result = { claimed: undefined, dead };
     return { put: dead, result, ...(dead.length > 0 && { lease: "released" }) };
   }
+  // One whose worker is gone need not be the next: an earlier one's time may have come meanwhile.
+  const left = changed.filter(
+    (run, i) => run !== turn.runs[i] && run.runId !== next.runId && !isOver(run),
+  );
   const superseded = changed
     .filter((run) => run.status === "interrupted" && run.seq < next.seq)
     .map((run): RunRecord => ({
@@ -242,7 +246,7 @@ export function claim(turn: Turn, options: ClaimOptions): Decided<Claims> {
   const taken = { owner, expiresAt: now + duration };
   const { threadId } = claimed;
   return {
-    put: [...dead, ...superseded, claimed],
+    put: [...dead, ...left, ...superseded, claimed],
     lease: taken,
     result: {
       claimed: { run: claimed, lease: { threadId, token: turn.token + 1, ...taken } },
@@ -304,21 +308,14 @@ export function upcoming(
   now: number,
 ): { run: RunRecord; at: number } | undefined {
   if (runs.some(isAtWork)) return undefined;
-  const next = nextOf(runs, now);
-  if (next !== undefined) return { run: next, at: now };
-  const parked = runs.findIndex(({ status }) => status === "parked");
-  const ahead = runs.filter(
-    ({ status }, i) =>
-      status === "interrupted" ||
-      (status === "queued" && (parked < 0 || i < parked)) ||
-      i === parked,
+  const later = runs.flatMap(({ startAt }) =>
+    startAt !== undefined && startAt > now ? startAt : [],
   );
-  let first: { run: RunRecord; at: number } | undefined;
-  for (const run of ahead) {
-    const { startAt: at = Infinity } = run;
-    if (at < (first?.at ?? Infinity)) first = { run, at };
+  for (const at of [now, ...later.toSorted((a, b) => a - b)]) {
+    const run = nextOf(runs, at);
+    if (run !== undefined) return { run, at };
   }
-  return first;
+  return undefined;
 }
 
 /** How a worker leaves a run. */

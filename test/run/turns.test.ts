@@ -3,7 +3,17 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { isHoldfastError } from "../../src/errors.ts";
 import type { Decided, RunRecord, Turn } from "../../src/run-store.ts";
-import { accept, claim, finish, isOver, retry, stop, wake, type Ending } from "../../src/turns.ts";
+import {
+  accept,
+  claim,
+  finish,
+  isOver,
+  retry,
+  stop,
+  upcoming,
+  wake,
+  type Ending,
+} from "../../src/turns.ts";
 
 const LEASE = 100;
 const MAX_CRASHES = 2;
@@ -197,11 +207,44 @@ class Model {
 describe("what may become of runs", () => {
   it("keeps one writer, the order and the fence, and lets every run end, whatever happens", () => {
     fc.assert(
-      fc.property(fc.array(op, { maxLength: 60 }), (ops) => {
+      fc.property(fc.array(op, { maxLength: 60, size: "max" }), (ops) => {
         const model = new Model();
         for (const each of ops) model.do(each);
         model.settle();
         expect(model.runs.filter((run) => !isOver(run))).toEqual([]);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it("tells which run a worker could take next, and from when", () => {
+    const some = fc.record({
+      status: fc.constantFrom("queued", "parked", "interrupted", "running"),
+      startAt: fc.option(fc.integer({ min: 90, max: 120 }), { nil: undefined }),
+    });
+    fc.assert(
+      fc.property(fc.array(some, { maxLength: 5 }), (given) => {
+        const model = new Model();
+        for (const _ of given) model.do({ do: "accept", strategy: "enqueue", startIn: 0 });
+        const runs = given.map((each, i) => ({ ...model.runs[i], ...each }) as RunRecord);
+        const now = 100;
+        const claimed = (at: number): string | undefined =>
+          claim(
+            { now: at, token: 1, lease: undefined, runs },
+            {
+              ...{ owner: "w", graphs: GRAPHS, duration: LEASE, maxCrashes: MAX_CRASHES },
+              isDead: () => false,
+            },
+          ).result.claimed?.run.runId;
+        const next = upcoming(runs, now);
+        if (runs.some(({ status }) => status === "running")) {
+          expect(next).toBeUndefined();
+          return;
+        }
+        const instants = Array.from({ length: 21 }, (_, i) => now + i);
+        const at = instants.find((each) => claimed(each) !== undefined);
+        expect(next?.at).toBe(at);
+        if (at !== undefined) expect(next?.run.runId).toBe(claimed(at));
       }),
       { numRuns: 500 },
     );
