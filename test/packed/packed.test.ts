@@ -172,6 +172,20 @@ describe("the package with Postgres and a compiler", () => {
     expect(JSON.parse(stdout)).toEqual(["one", "__start__", null]);
   });
 
+  it("says which package to install for an engine on pg-boss", async () => {
+    const { stdout } = await node(`
+      const { PostgresSaver } = await import("holdfast/postgres");
+      const { pgBossEngine } = await import("holdfast/pg-boss");
+      const { createRuntime } = await import("holdfast");
+      const saver = PostgresSaver.fromConnString(${JSON.stringify(await createDatabase())});
+      const runtime = createRuntime({ saver, graphs: {}, engine: pgBossEngine() });
+      await runtime.worker().start().catch(({ code, message }) => console.log(code, message));
+      await runtime.close();
+      await saver.end();
+    `);
+    expect(stdout).toMatch(/^MISSING_DEPENDENCY .*npm install pg-boss\n$/);
+  });
+
   // Other people's declarations aren't ours to check, so only what concerns us counts.
   it.each([
     { module: "nodenext", moduleResolution: "nodenext" },
