@@ -10,6 +10,7 @@ import type { LeaseRows } from "./steps/lease-rows.ts";
 import type { EffectRows } from "./steps/effect-rows.ts";
 import type { EventRow, EventRows } from "./steps/event-rows.ts";
 import type { AttemptRows } from "./steps/attempts-rows.ts";
+import type { RunEventRows } from "./steps/run-events-rows.ts";
 import type { RunQueueRows } from "./steps/run-queue-rows.ts";
 import type { RunRows } from "./steps/runs-rows.ts";
 import type { StateRows } from "./steps/states-rows.ts";
@@ -298,4 +299,5 @@ export interface Dialect {
   readonly runs: RunRows;
   readonly runQueue: RunQueueRows;
   readonly events: EventRows;
+  readonly runEvents: RunEventRows;
 }

@@ -22,6 +22,7 @@ import { TAG, tagged, type Node } from "./encoding/tree.ts";
 import { decodeHeader } from "./header.ts";
 import { unwrapNames } from "./long-names.ts";
 import type { SaverParts } from "./parts.ts";
+import { toText } from "./steps/texts.ts";
 import { threadIdOf } from "./threads.ts";
 
 const MAX_TRIES = 20;
@@ -79,7 +80,12 @@ export async function pruneThreads(
     }
     return kept;
   };
-  return removeFrom(parts, await threadsNamed(parts, threadIds), keeps, policy.dryRun ?? false);
+  const threads = await threadsNamed(parts, threadIds);
+  if (policy.dryRun !== true) {
+    const before = since ?? Number.MAX_SAFE_INTEGER;
+    for (const thread of threads) await parts.dialect.runEvents.removeOfThread(thread, before);
+  }
+  return removeFrom(parts, threads, keeps, policy.dryRun ?? false);
 }
 
 export async function deleteForRuns(
@@ -87,6 +93,7 @@ export async function deleteForRuns(
   runIds: readonly string[],
 ): Promise<PruneResult> {
   const keys = runIds.map((runId) => keyOf(runId));
+  await parts.dialect.runEvents.removeOfRuns(runIds.map(toText));
   const threads = await parts.dialect.threadsOfRuns(keys);
   const keeps = (candidates: readonly Candidate[]): Candidate[] =>
     candidates.filter(

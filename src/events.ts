@@ -23,6 +23,8 @@ export interface HoldfastEvents {
     kind: string;
     error: unknown;
     nextAttemptAt?: number | undefined;
+    /** Where it was an attempt of one call of a model alone: LangChain's id of that call. */
+    callId?: string | undefined;
   };
   /** All attempts are used up. */
   "attempt.exhausted": EventOrigin & { attempts: number; error: unknown };

@@ -97,6 +97,14 @@ export type {
   MigratedThread,
   Migration,
 } from "./run/graph-change.ts";
+export type {
+  StreamChunk,
+  StreamEvent,
+  StreamMode,
+  StreamNotes,
+  StreamOptions,
+  Voids,
+} from "./runtime/stream.ts";
 export type { MultitaskStrategy } from "./turns.ts";
 export type { RunQuery } from "./run-store.ts";
 export type { DrainOptions, Worker, WorkerOptions } from "./worker/worker.ts";

@@ -77,6 +77,8 @@ export interface RunDetails {
   stepLimit: number | undefined;
   /** What all that it does may cost. */
   budget?: RunBudget | undefined;
+  /** What of it is kept as it streams; none where it is undefined or empty. */
+  streamMode?: readonly string[] | undefined;
 }
 
 /** What a run that ended left, beside its checkpoints. */
@@ -209,6 +211,8 @@ export interface DueGraph {
 }
 
 export interface RunQuery {
+  /** That run alone. */
+  runId?: string;
   status?: WorkflowState;
   graph?: string;
   threadId?: string;

@@ -14,6 +14,7 @@ import type { ApprovalStore } from "./approval-store.ts";
 import type { Clock } from "./clock.ts";
 import type { EffectStore } from "./effect-store.ts";
 import type { EventStore } from "./event-store.ts";
+import type { RunEventStore } from "./run-event-store.ts";
 import type { RunQueue, WorkflowState } from "./run-store.ts";
 
 /** The name of a row that is shared by all who use it; with a thread it goes with that thread. */
@@ -228,6 +229,8 @@ export interface StepStore {
   readonly queue?: RunQueue;
   /** Only with a database. */
   readonly events?: EventStore;
+  /** Only with a database. */
+  readonly runEvents?: RunEventStore;
 }
 
 /**

@@ -120,7 +120,7 @@ export function runQueueRows(connection: Connection): RunQueueRows {
         end: cellOf(row["outcome"], row["outcome_bytes"]) as Cell | null,
       };
     },
-    async list({ status, graph, thread, since, prefix, limit }) {
+    async list({ runId, status, graph, thread, since, prefix, limit }) {
       const where: string[] = ["true"];
       const values: SqlValue[] = [];
       const add = (condition: (place: string) => string, value: SqlValue | undefined): void => {
@@ -128,13 +128,14 @@ export function runQueueRows(connection: Connection): RunQueueRows {
         values.push(value);
         where.push(condition(`$${values.length}`));
       };
+      add((at) => `r.run_id = ${at}`, runId);
       add((at) => `r.status = ${at}`, status);
       add((at) => `r.graph = ${at}`, graph);
       add((at) => `r.thread_key = ${at}`, thread);
       add((at) => `r.enqueued_at >= ${at}::bigint`, since);
       add((at) => `starts_with(r.run_id, ${at})`, prefix);
       const rows = await connection.query(
-        `SELECT r.*, t.name AS thread_name, t.name_bytes FROM ${runs} r
+        `SELECT ${COLUMNS}, t.name AS thread_name, t.name_bytes FROM ${runs} r
          LEFT JOIN ${threads} t ON t.key = r.thread_key
          WHERE ${where.join(" AND ")} ORDER BY r.seq DESC LIMIT $${values.length + 1}`,
         [...values, limit],

@@ -170,6 +170,11 @@ export async function deleteThreadRows(connection: Connection, key: Uint8Array):
       `DELETE FROM ${connection.name("threads")} WHERE key = $1 RETURNING id`,
       [key],
     );
+    await query(
+      `DELETE FROM ${connection.name("run_events")}
+       WHERE run_seq IN (SELECT seq FROM ${connection.name("runs")} WHERE thread_key = $1)`,
+      [key],
+    );
     for (const table of TABLES_BY_KEY) {
       await query(`DELETE FROM ${connection.name(table)} WHERE thread_key = $1`, [key]);
     }

@@ -9,6 +9,7 @@ import type { Connection } from "./connection.ts";
 import { effectRows } from "./effects.ts";
 import { eventRows } from "./events.ts";
 import { leaseRows } from "./leases.ts";
+import { runEventRows } from "./run-events.ts";
 import { runQueueRows } from "./run-queue.ts";
 import { runRows } from "./runs.ts";
 import { setUp } from "./schema.ts";
@@ -56,5 +57,6 @@ export function sqliteDialect(connection: Connection, where: string, clock: Cloc
     runs: runRows(connection),
     runQueue: runQueueRows(connection),
     events: eventRows(connection),
+    runEvents: runEventRows(connection),
   };
 }

@@ -118,7 +118,7 @@ export function runQueueRows(connection: Connection): RunQueueRows {
           end: row["outcome"] as string | Uint8Array | null,
         };
       }),
-    list: ({ status, graph, thread, since, prefix, limit }) => {
+    list: ({ runId, status, graph, thread, since, prefix, limit }) => {
       const where: string[] = ["1 = 1"];
       const values: SqlValue[] = [];
       const add = (condition: string, value: SqlValue | undefined): void => {
@@ -126,6 +126,7 @@ export function runQueueRows(connection: Connection): RunQueueRows {
         where.push(condition);
         values.push(value);
       };
+      add("r.run_id = ?", runId);
       add("r.status = ?", status);
       add("r.graph = ?", graph);
       add("r.thread_key = ?", thread);
@@ -134,7 +135,7 @@ export function runQueueRows(connection: Connection): RunQueueRows {
       return connection.read(() =>
         connection
           .sql(
-            `SELECT r.*, t.name AS thread_name FROM holdfast_runs r
+            `SELECT ${COLUMNS}, t.name AS thread_name FROM holdfast_runs r
              LEFT JOIN holdfast_threads t ON t.key = r.thread_key
              WHERE ${where.join(" AND ")} ORDER BY r.seq DESC LIMIT ?`,
           )

@@ -162,6 +162,12 @@ async function erase<T>(connection: Connection, work: () => T): Promise<T> {
 
 export function deleteThreadRows(connection: Connection, key: Uint8Array): Promise<void> {
   return erase(connection, () => {
+    connection
+      .sql(
+        `DELETE FROM holdfast_run_events
+         WHERE run_seq IN (SELECT seq FROM holdfast_runs WHERE thread_key = ?)`,
+      )
+      .run(key);
     for (const table of TABLES_BY_KEY) {
       connection.sql(`DELETE FROM holdfast_${table} WHERE thread_key = ?`).run(key);
     }

@@ -13,6 +13,7 @@ import { Effects } from "./effects.ts";
 import { Events } from "./events.ts";
 import { Leases, type LeaseNeeds } from "./leases.ts";
 import type { StepParts } from "./parts.ts";
+import { RunEvents } from "./run-events.ts";
 import { AcceptedRuns } from "./run-queue.ts";
 import { Runs } from "./runs.ts";
 import { States } from "./states.ts";
@@ -32,6 +33,7 @@ export class Steps implements StepStore {
   readonly effects: Effects;
   readonly queue: AcceptedRuns;
   readonly events: Events;
+  readonly runEvents: RunEvents;
 
   constructor(parts: StepParts, needs: LeaseNeeds) {
     this.#parts = parts;
@@ -46,6 +48,7 @@ export class Steps implements StepStore {
     this.effects = new Effects(parts);
     this.events = new Events(parts);
     this.queue = new AcceptedRuns(parts, (threadId) => needs.makeThread(threadId));
+    this.runEvents = new RunEvents(parts);
   }
 
   async now(): Promise<number> {

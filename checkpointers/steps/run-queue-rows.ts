@@ -77,6 +77,7 @@ export interface RunQueueRows {
   hasBegun(thread: Uint8Array, run: Uint8Array): Promise<boolean>;
   read(runId: string): Promise<(FoundRun & { details: Cell; end: Cell | null }) | undefined>;
   list(query: {
+    runId: string | undefined;
     status: string | undefined;
     graph: string | undefined;
     thread: Uint8Array | undefined;

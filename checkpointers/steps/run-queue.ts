@@ -148,10 +148,11 @@ export class AcceptedRuns implements RunQueue {
   }
 
   async list(query: RunQuery = {}): Promise<RunRecord[]> {
-    const { status, graph, threadId, since, prefix, limit = DEFAULT_LIMIT } = query;
+    const { runId, status, graph, threadId, since, prefix, limit = DEFAULT_LIMIT } = query;
     const found = await (
       await this.#rows()
     ).list({
+      runId: runId === undefined ? undefined : toText(checkedId(runId)),
       status,
       graph: graph === undefined ? undefined : toText(graph),
       thread: threadId === undefined ? undefined : keyOf(threadId),

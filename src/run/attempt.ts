@@ -32,6 +32,7 @@ import { withSaver } from "./graph.ts";
 import { adaptRun, type HostedGraph } from "./graph-change.ts";
 import { configurableOf, keepLease, type HeldLease } from "./lease.ts";
 import type { RunOutcome } from "./outcome.ts";
+import type { RunStream } from "./run-stream.ts";
 import type { Run } from "./run.ts";
 import {
   failEmpty,
@@ -54,8 +55,8 @@ export interface AttemptOptions {
   asked: number;
   /** Of the lease, in milliseconds. */
   duration: number;
-  streamMode?: string | readonly string[];
-  onChunk?: (chunk: unknown) => void;
+  /** Where what it streams is kept. */
+  stream?: RunStream | undefined;
 }
 
 export interface AttemptEnd {
@@ -107,16 +108,21 @@ export class Attempt {
     if (leases === undefined) throw new Error("The saver has no leases.");
     const held = keepLease(leases, clock, lease, asked, duration);
     const overdue = this.#atDeadline();
-    const signal = anySignal(held.signal, this.#broken.signal, overdue.signal);
+    const { stream } = this.#options;
+    const signal = anySignal(held.signal, this.#broken.signal, overdue.signal, stream?.signal);
     try {
       const run = this.#prepare(held, signal as AbortSignal);
       const end = await this.#underBudget(() => this.#go(run, overdue.signal));
       held.signal.throwIfAborted();
+      // Before it is stored that the run has ended: who reads its stream reads no further then.
+      await stream?.end();
       return end;
     } catch (error) {
       held.signal.throwIfAborted();
+      stream?.signal.throwIfAborted();
       throw error;
     } finally {
+      stream?.abandon();
       overdue.end();
       // The row of the run gives it back, in the same transaction as it says how the run goes on.
       held.leave();
@@ -124,7 +130,7 @@ export class Attempt {
   }
 
   #prepare(held: HeldLease, signal: AbortSignal): Run {
-    const { hosted, saver, run, streamMode, onChunk } = this.#options;
+    const { hosted, saver, run, stream } = this.#options;
     const { threadId, runId, details } = run;
     return {
       graph: withSaver(hosted.graph, saver),
@@ -142,11 +148,15 @@ export class Attempt {
         ...(details.stepLimit === undefined ? {} : { recursionLimit: details.stepLimit }),
         signal,
         control: this.#control,
+        ...stream?.config,
       } as RunnableConfig,
       options: {
         park: true,
-        ...(streamMode === undefined ? {} : { streamMode }),
-        ...(onChunk === undefined ? {} : { onChunk }),
+        ...(stream && {
+          streamMode: stream.modes,
+          onChunk: (chunk) => stream.take(chunk),
+          onCall: (level) => stream.restart(level),
+        }),
       },
     };
   }

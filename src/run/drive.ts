@@ -90,6 +90,7 @@ async function invoke(
 ): Promise<RunOutcome | undefined> {
   const { graph, saver, config, options } = run;
   const answering = Object.keys(answers).length > 0;
+  await options.onCall?.(begins ? undefined : level);
   const view = level === undefined ? saver : withoutStaleResume(saver, level, answering);
   try {
     const chunks = await withSaver(graph, view).stream(input, {

@@ -6,6 +6,7 @@ import type { Clock } from "../clock.ts";
 import type { StepStore } from "../step-store.ts";
 import type { Answers } from "./answers.ts";
 import type { RunnableGraph } from "./graph.ts";
+import type { Level } from "./tasks.ts";
 
 export interface RunToEndOptions {
   /** Passes the gate (`interruptBefore`, `interruptAfter`) that the thread stands at; not the next one. */
@@ -24,6 +25,15 @@ export interface RunToEndOptions {
   onChunk?: (chunk: unknown) => void;
 }
 
+/** What a run tells while it goes its way, beside {@link RunToEndOptions}. */
+export interface RunHooks {
+  /**
+   * LangGraph is about to be called, where the thread stands there; undefined for a run that begins, from
+   * its input.
+   */
+  onCall?: (level: Level | undefined) => Promise<void>;
+}
+
 export interface Run {
   graph: RunnableGraph;
   saver: BaseCheckpointSaver;
@@ -33,5 +43,5 @@ export interface Run {
   threadId: string;
   /** With the lease's token, and a signal that also aborts when the lease is lost. */
   config: RunnableConfig;
-  options: RunToEndOptions;
+  options: RunToEndOptions & RunHooks;
 }

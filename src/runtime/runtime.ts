@@ -19,6 +19,7 @@ import type { RunnableGraph } from "../run/graph.ts";
 import type { HostedGraph } from "../run/graph-change.ts";
 import { questionsOf, readLevel } from "../run/tasks.ts";
 import type { Approval } from "../approval-store.ts";
+import type { RunEventStore } from "../run-event-store.ts";
 import type { RunQuery, RunQueue, RunRecord, StopRequest, StoredRun } from "../run-store.ts";
 import { approvals, type AnswerOptions, type Inbox } from "../steps/inbox.ts";
 import { isParked } from "../steps/wait.ts";
@@ -29,6 +30,9 @@ import * as turns from "../turns.ts";
 import { Worker, type Chore, type DrainOptions, type WorkerOptions } from "../worker/worker.ts";
 import { hosted } from "./hosted.ts";
 import { infoOf } from "./info.ts";
+import { EventSweep } from "./event-sweep.ts";
+import { checkedModes, streamBell, streamOf } from "./stream.ts";
+import type { StreamEvent, StreamMode, StreamOptions } from "./stream.ts";
 import type { RunInfo, RunResult, RuntimeOptions, StartOptions } from "./types.ts";
 
 /** How often a run of another process is looked at while its result is waited for, in milliseconds. */
@@ -45,17 +49,24 @@ export class Runtime {
   readonly #workers = new Set<Worker>();
   readonly #chores: Chore[] = [];
   #started: Promise<void> | undefined;
-  /** Rings for a run that a worker of this process has left. */
+  /** Rings for a run that a worker of this process has left, and for its stream. */
   readonly #bell: Bell;
+  readonly #events: RunEventStore;
+  readonly #streamMode: readonly StreamMode[];
 
-  constructor({ saver, graphs, engine, onGraphChange, worker = {} }: RuntimeOptions) {
-    if (!isDurableSaver(saver) || saver.steps.queue === undefined) {
+  constructor(options: RuntimeOptions) {
+    const { saver, graphs, engine, onGraphChange, worker = {} } = options;
+    const { queue, runEvents } = isDurableSaver(saver) ? saver.steps : {};
+    if (!isDurableSaver(saver) || queue === undefined || runEvents === undefined) {
       throw new NotDurableError(
         'A runtime needs a saver of "holdfast/sqlite" or "holdfast/postgres".',
       );
     }
     this.saver = saver;
-    this.#queue = saver.steps.queue;
+    this.#queue = queue;
+    this.#events = runEvents;
+    this.#streamMode = checkedModes(options.streamMode);
+    this.#chores.push(new EventSweep(saver.steps, runEvents, options.keepEvents));
     this.#bell = new Bell(saver.steps.clock);
     this.#engine = engine ?? localEngine();
     this.#graphs = new Map(
@@ -64,7 +75,7 @@ export class Runtime {
         hosted(name, graph, saver, onGraphChange),
       ]),
     );
-    const { queue, clock } = saver.steps;
+    const { clock } = saver.steps;
     this.#engine.attach({ queue, clock, graphs: [...this.#graphs.keys()] });
     this.#inbox = approvals(saver);
     this.#own = worker;
@@ -75,11 +86,12 @@ export class Runtime {
    *
    * @throws {RunActiveError} with `multitaskStrategy: "reject"`, while another run of the thread is active
    * @throws {UnserializableError} an input that cannot be stored
-   * @throws {InvalidInputError} the run's id is another run's
+   * @throws {InvalidInputError} the run's id is another run's, or a stream mode that there is not
    */
   async start(graph: string, input: unknown, options: StartOptions = {}): Promise<RunInfo> {
     this.#mustHave(graph);
     const { runId = randomId(), metadata = {}, startAt, stepLimit, deadline, budget } = options;
+    const streamMode = checkedModes(options.streamMode ?? this.#streamMode);
     const { threadId = runId, priority = 0, multitaskStrategy = "enqueue" } = options;
     if (typeof threadId !== "string" || threadId === "") {
       throw new InvalidInputError(`The id of a thread is a text, not ${JSON.stringify(threadId)}.`);
@@ -103,7 +115,7 @@ export class Runtime {
         runId,
         details: {
           input: deadline === undefined ? input : await this.#timed(graph, input, deadline),
-          ...{ metadata, stepLimit },
+          ...{ metadata, stepLimit, streamMode },
           ...(budget === undefined ? {} : { budget }),
         },
       },
@@ -294,6 +306,23 @@ export class Runtime {
     }
   }
 
+  /**
+   * What a run streams, whichever process works on it: first what is stored, then what comes, until the
+   * run has ended or waits for a person. Chunks are kept of a run that was started with a `streamMode`;
+   * of any other it tells when workers took it, and how it ended.
+   *
+   * @throws {NotFoundError} there is no such run
+   * @throws {InvalidInputError} a mode that the run does not keep, or `after` is no event's id
+   * @example
+   * for await (const { event, data } of runtime.stream(runId, { mode: "messages" })) {
+   *   if (event === "messages") process.stdout.write(data[0].text);
+   * }
+   */
+  stream(runId: string, options: StreamOptions = {}): AsyncGenerator<StreamEvent> {
+    const source = { queue: this.#queue, events: this.#events, bell: this.#bell };
+    return streamOf(source, runId, options);
+  }
+
   /** The states of a thread, latest first. */
   history(threadId: string, options?: HistoryOptions): AsyncGenerator<HistoryPoint> {
     return history(this.saver, threadId, options);
@@ -326,6 +355,7 @@ export class Runtime {
         graphs: this.#graphs,
         chores: this.#chores,
         onLeft: (runId) => this.#bell.ring([runId]),
+        onStreamed: (runId) => this.#bell.ring([streamBell(runId)]),
       },
       options,
     );

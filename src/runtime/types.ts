@@ -5,6 +5,7 @@ import type { MultitaskStrategy } from "../turns.ts";
 import type { GraphChangePolicy } from "../run/graph-change.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { WorkerOptions } from "../worker/worker.ts";
+import type { StreamMode } from "./stream.ts";
 
 export interface RuntimeOptions {
   /** A saver of `holdfast/sqlite` or `holdfast/postgres`: the database that all processes share. */
@@ -20,6 +21,10 @@ export interface RuntimeOptions {
    * accepts runs and asks about them.
    */
   worker?: WorkerOptions | false;
+  /** What of a run is kept as it streams, for `stream()`, where its `start()` says nothing. Default: none. */
+  streamMode?: StreamMode | readonly StreamMode[];
+  /** How long that is kept after the run has ended, in milliseconds. Default: 24 hours. */
+  keepEvents?: number;
 }
 
 /** A graph that says more of itself. */
@@ -56,6 +61,8 @@ export interface StartOptions {
   stepLimit?: number;
   /** Kept with every checkpoint of the run. */
   metadata?: Record<string, unknown>;
+  /** What of the run is kept as it streams, for `stream()`; [] for nothing. Default: the runtime's. */
+  streamMode?: StreamMode | readonly StreamMode[];
 }
 
 /** A run as it stands. */

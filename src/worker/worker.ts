@@ -22,8 +22,9 @@ import { Attempt, type AttemptEnd } from "../run/attempt.ts";
 import { isForeign } from "../run/foreign.ts";
 import type { HostedGraph } from "../run/graph-change.ts";
 import { newOwner } from "../run/lease.ts";
+import { RunStream } from "../run/run-stream.ts";
 import type { DueGraph, RunQueue, RunRecord, StoredRun } from "../run-store.ts";
-import type { DurableSaver } from "../step-store.ts";
+import type { DurableSaver, Lease } from "../step-store.ts";
 import { claim, finish, isOver, type Claimed, type ClaimedGraph } from "../turns.ts";
 
 export interface WorkerOptions {
@@ -59,8 +60,8 @@ export interface Workshop {
   engine: Engine;
   graphs: ReadonlyMap<string, HostedGraph>;
   chores: readonly Chore[];
-  /** Hears what runs stream. */
-  onChunk?: (runId: string, chunk: unknown) => void;
+  /** More of what a run streams is stored. */
+  onStreamed?: (runId: string) => void;
   /** A run ended, or waits. */
   onLeft?: (runId: string) => void;
 }
@@ -302,15 +303,15 @@ export class Worker {
     const run = isSame ? read : await queue.read(runId);
     const hosted = this.#shop.graphs.get(claimed.run.graph);
     if (run === undefined || hosted === undefined) return false;
-    const { onChunk } = this.#shop;
+    const accepted = { ...claimed.run, seq: run.seq, details: run.details, end: run.end };
     const attempt = new Attempt({
       hosted,
       saver,
-      run: { ...claimed.run, seq: run.seq, details: run.details, end: run.end },
+      run: accepted,
       lease: claimed.lease,
       asked,
       duration: this.#lease,
-      ...(onChunk && { onChunk: (chunk: unknown) => onChunk(run.runId, chunk) }),
+      stream: this.#streamOf(accepted, claimed.lease),
     });
     const ended = this.#attend(attempt, claimed).finally(() => {
       this.#active.delete(run.runId);
@@ -319,6 +320,13 @@ export class Worker {
     });
     this.#active.set(run.runId, { attempt, ended });
     return true;
+  }
+
+  #streamOf(run: StoredRun, lease: Lease): RunStream | undefined {
+    const { saver, onStreamed } = this.#shop;
+    const store = saver.steps.runEvents;
+    if (store === undefined || (run.details.streamMode ?? []).length === 0) return undefined;
+    return new RunStream({ store, run, lease, onStored: () => onStreamed?.(run.runId) });
   }
 
   /** Nobody else says so: its own workers are gone. */

@@ -18,6 +18,8 @@ const GOLDEN: Record<string, string> = {
   "postgres/0004_approvals.sql": "b3a362e9646efc8b25b1057ada5b237d4862b735f4943946de4c5fced050321f",
   "postgres/0005_leases.sql": "b6e83bfd7481d4b4f5778c6363bf734e506bccc05bdb571fc86387e7a78481fe",
   "postgres/0006_runs.sql": "764930b57b395820bcb7ace8276a244e5516547e0db559f19ae83f6ca8c72dfd",
+  "postgres/0007_run_events.sql":
+    "0370e6dc1d28a4f16b01a667e4843505ababf130d371f411743497c0ee7fe40f",
   "postgres/0010_run_versions.sql":
     "f12fd369d68d7b215cee2ad855bf029ed8dada180a9d92f6e0315e8882ced316",
   "postgres/0009_events.sql": "bfa7b57528f6062f7c71ba4c14ca36cb1ea6928a52b652ddd5994c86e2a4457f",
@@ -27,6 +29,7 @@ const GOLDEN: Record<string, string> = {
   "sqlite/0004_approvals.sql": "fa30873241fdd9d8a72060b644ad747f6ef9484f9a17dd9a9e0df302dbbceaba",
   "sqlite/0005_leases.sql": "57437fc46908d694d96d439e8a4a93a417e6bf5ca6a7588a48fed725f1bf897b",
   "sqlite/0006_runs.sql": "5e2fdc5a674b965acd6531295736cbed5506973f56fed27cb6ba1774df515778",
+  "sqlite/0007_run_events.sql": "eab9b31d28313418caf17944502d330878deec45645e601ebd84dfae235592df",
   "sqlite/0010_run_versions.sql":
     "0fb4e6bbd8f3d50a1a81b187666e2090c19324d3593c3451ba0ac0d691e7555b",
   "sqlite/0009_events.sql": "bdd374d7a0bc60c38fa1d403d9f84f609cba0e31d79f492a15086e2a39a0a289",

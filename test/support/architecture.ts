@@ -18,7 +18,11 @@ const PARTS: ReadonlyArray<{ part: string; path: RegExp; imports: readonly strin
     path: /^src\/(errors|clock|ids|abort|events|canonical|process)\.ts$/,
     imports: [],
   },
-  { part: "store", path: /^src\/((step|effect|approval|run|event)-)?store\.ts$/, imports: ["ground"] },
+  {
+    part: "store",
+    path: /^src\/((step|effect|approval|run|event|run-event)-)?store\.ts$/,
+    imports: ["ground"],
+  },
   { part: "policy", path: /^src\/policy\//, imports: ["ground"] },
   {
     part: "context",

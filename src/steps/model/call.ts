@@ -210,7 +210,7 @@ async function attemptUnderGuards(asking: Asking, target: Target, number: number
 }
 
 function tell(
-  { site, policy }: Asking,
+  { site, policy, runManager }: Asking,
   attempt: number,
   step: Exclude<ReturnType<typeof nextStep>, { step: "pass" }>,
   error: unknown,
@@ -222,7 +222,7 @@ function tell(
   const nextAttemptAt = step.step === "retry" && !isFinal ? step.retryAt : undefined;
   events.emit("attempt.failed", {
     ...site.origin,
-    ...{ attempt, maxAttempts, kind, error, nextAttemptAt },
+    ...{ attempt, maxAttempts, kind, error, nextAttemptAt, callId: runManager?.runId },
   });
   if (step.step === "fail" && step.because === "attempts") {
     events.emit("attempt.exhausted", { ...site.origin, attempts: attempt, error });

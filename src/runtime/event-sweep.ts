@@ -1,0 +1,35 @@
+/** What runs streamed goes some time after they ended, a batch at a time. */
+
+import type { RunEventStore } from "../run-event-store.ts";
+import type { StepStore } from "../step-store.ts";
+import type { Chore } from "../worker/worker.ts";
+
+/** In milliseconds. */
+const DAY = 24 * 60 * 60_000;
+const MINUTE = 60_000;
+
+export class EventSweep implements Chore {
+  readonly isWanted = false;
+  readonly #steps: StepStore;
+  readonly #events: RunEventStore;
+  readonly #keep: number;
+  #from = 0;
+  #dueAt: number | undefined;
+
+  /** @param keep how long, in milliseconds */
+  constructor(steps: StepStore, events: RunEventStore, keep = DAY) {
+    this.#steps = steps;
+    this.#events = events;
+    this.#keep = keep;
+  }
+
+  async work(): Promise<undefined> {
+    const pause = Math.min(this.#keep, MINUTE);
+    const now = this.#steps.clock.now();
+    this.#dueAt ??= now + pause;
+    if (now < this.#dueAt) return;
+    const { next } = await this.#events.sweep((await this.#steps.now()) - this.#keep, this.#from);
+    this.#from = next ?? 0;
+    this.#dueAt = next === undefined ? now + pause : now;
+  }
+}
