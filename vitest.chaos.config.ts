@@ -1,7 +1,10 @@
 import { defineConfig } from "vitest/config";
 import base from "./vitest.config.ts";
 
-/** `npm run chaos`: thousands of runs, where `npm test` does two hundred. `CHAOS_SEED` draws others. */
+/**
+ * `npm run chaos`: thousands of runs, where `npm test` does two hundred. `CHAOS_SEED` draws others;
+ * `CHAOS_ENGINE=pg-boss`, or `listening`, has those on Postgres dispatched by another engine.
+ */
 export default defineConfig({
   ...base,
   test: {

@@ -13,6 +13,7 @@ import { durable } from "./durable.ts";
 import { effects } from "./effects.ts";
 import { files } from "./files.ts";
 import { growth } from "./growth.ts";
+import { handover } from "./handover.ts";
 import { history } from "./history.ts";
 import { memory } from "./memory.ts";
 import { model } from "./model.ts";
@@ -43,6 +44,7 @@ const CLAIMS: readonly Claim[] = [
   effects,
   model,
   runtime,
+  handover,
 ];
 const DIALECTS: readonly Dialect[] = ["sqlite", "postgres"];
 

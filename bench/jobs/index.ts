@@ -6,6 +6,7 @@ import { buildFiles } from "./build-files.ts";
 import { coldConnection, coldHistory, coldState } from "./cold.ts";
 import { durableNodes } from "./durable-nodes.ts";
 import { effectCommits } from "./effect-commits.ts";
+import { handovers } from "./handovers.ts";
 import { listingMemory } from "./listing-memory.ts";
 import { modelCalls } from "./model-calls.ts";
 import { runtimeRuns } from "./runtime-runs.ts";
@@ -20,6 +21,7 @@ export const jobs = {
   coldState,
   durableNodes,
   effectCommits,
+  handovers,
   listingMemory,
   modelCalls,
   runtimeRuns,

@@ -1,10 +1,11 @@
 import process from "node:process";
 import { expect, onTestFinished, test } from "vitest";
 import { startPostgres } from "../support/postgres.ts";
+import type { EngineName } from "../support/engines.ts";
 import { newFile } from "../support/places.ts";
 import { chaos, type ChaosReport } from "./chaos.ts";
 
-const { CHAOS_RUNS = "200", CHAOS_SEED = "1" } = process.env;
+const { CHAOS_RUNS = "200", CHAOS_SEED = "1", CHAOS_ENGINE: engine = "local" } = process.env;
 const runs = Number(CHAOS_RUNS);
 const seed = Number(CHAOS_SEED);
 /** As often as befits so many runs. */
@@ -26,9 +27,10 @@ test(
     onTestFinished(() => postgres.stop());
     const restarts = { times: times(3), restart: () => postgres.restart() };
     const report = told(
-      "Postgres",
+      `Postgres, engine ${engine}`,
       await chaos({
-        ...{ place: await postgres.createDatabase(), seed, runs, restarts },
+        ...{ place: await postgres.createDatabase(), engine: engine as EngineName },
+        ...{ seed, runs, restarts },
         ...{ kills: times(30), stops: times(10), drains: times(5) },
       }),
     );

@@ -10,11 +10,14 @@ import { createRuntime, type Runtime } from "holdfast";
 import { fakeWorld, type FakeWorld } from "holdfast/testing";
 import type { HoldfastSaver } from "../../checkpointers/saver.ts";
 import { startChild, type Child } from "../support/child.ts";
+import { newEngine, type EngineName } from "../support/engines.ts";
 import { openSaver } from "../support/open-saver.ts";
 import { EXPECTED, KINDS, chaosGraph, type Kind } from "./graph.ts";
 
 export interface ChaosPlan {
   place: string;
+  /** Of all processes. Default "local". */
+  engine?: EngineName;
   seed: number;
   runs: number;
   workers?: number;
@@ -54,7 +57,8 @@ export async function chaos(plan: ChaosPlan): Promise<ChaosReport> {
   const world = await fakeWorld();
   const saver = openSaver(plan.place);
   const graphs = { errand: chaosGraph() };
-  const runtime = createRuntime({ saver, graphs, worker: false });
+  const engine = newEngine(plan.engine ?? "local");
+  const runtime = createRuntime({ saver, graphs, engine, worker: false });
   const crew = new Crew(plan, world.url);
   const random = randomFrom(plan.seed);
   try {
@@ -204,13 +208,9 @@ class Crew {
 
   async fill(): Promise<void> {
     while (this.#children.length < (this.#plan.workers ?? 3)) {
-      const { place, fenced = true } = this.#plan;
-      const child = startChild(
-        "chaos-worker.ts",
-        place,
-        this.#world,
-        fenced ? "fenced" : "unfenced",
-      );
+      const { place, engine = "local", fenced = true } = this.#plan;
+      const fence = fenced ? "fenced" : "unfenced";
+      const child = startChild("chaos-worker.ts", place, this.#world, engine, fence);
       this.#children.push(child);
       await child.next("ready");
     }

@@ -1,5 +1,5 @@
 /**
- * A worker in the chaos: works until it is killed, and drains at SIGTERM. Args: place, world, and
+ * A worker in the chaos: works until it is killed, and drains at SIGTERM. Args: place, world, engine, and
  * "unfenced" for one that writes without the token of its lease, and never hears that it lost it.
  */
 
@@ -10,9 +10,10 @@ import { events } from "../../../src/events.ts";
 import { LEASE_TOKEN_KEY } from "../../../src/step-store.ts";
 import { chaosGraph } from "../../chaos/graph.ts";
 import { say } from "../child-side.ts";
+import { newEngine, type EngineName } from "../engines.ts";
 import { openSaver } from "../open-saver.ts";
 
-const [place = "", world = "", fence = "fenced"] = process.argv.slice(2);
+const [place = "", world = "", engine = "local", fence = "fenced"] = process.argv.slice(2);
 
 const saver = openSaver(place, fence === "unfenced" ? { unleasedWrites: "allow" } : {});
 if (fence === "unfenced") dropFence(saver);
@@ -22,7 +23,10 @@ for (const event of ["run.started", "run.abandoned", "lease.lost"] as const) {
 events.on("worker.troubled", ({ error }) => say("worker.troubled", { error: String(error) }));
 
 const graph = chaosGraph({ world, work: () => 5 + Math.random() * 40 });
-const runtime = createRuntime({ saver, graphs: { errand: graph }, worker: false });
+const runtime = createRuntime({
+  ...{ saver, graphs: { errand: graph }, worker: false },
+  engine: newEngine(engine as EngineName),
+});
 const worker = runtime.worker({
   ...{ concurrency: 8, leaseDuration: 1_000, pollInterval: 100 },
   // Here it is never the run that kills its worker.
@@ -30,8 +34,8 @@ const worker = runtime.worker({
 });
 await worker.start();
 process.on("SIGTERM", () => {
-  void worker
-    .drain({ gracePeriod: 5_000 })
+  void runtime
+    .close({ gracePeriod: 5_000 })
     .then(() => saver.end())
     .then(() => process.exit(0));
 });
