@@ -12,6 +12,7 @@ import { parseArgs } from "node:util";
 import { durable } from "./durable.ts";
 import { effects } from "./effects.ts";
 import { files } from "./files.ts";
+import { fleet } from "./fleet.ts";
 import { growth } from "./growth.ts";
 import { handover } from "./handover.ts";
 import { history } from "./history.ts";
@@ -45,6 +46,7 @@ const CLAIMS: readonly Claim[] = [
   model,
   runtime,
   handover,
+  fleet,
 ];
 const DIALECTS: readonly Dialect[] = ["sqlite", "postgres"];
 

@@ -7,9 +7,12 @@ import { coldConnection, coldHistory, coldState } from "./cold.ts";
 import { durableNodes } from "./durable-nodes.ts";
 import { effectCommits } from "./effect-commits.ts";
 import { handovers } from "./handovers.ts";
+import { fleetRuns, parkedRuns, takeOvers } from "./fleet-runs.ts";
+import { fleetWorker } from "./fleet-worker.ts";
 import { listingMemory } from "./listing-memory.ts";
 import { modelCalls } from "./model-calls.ts";
 import { runtimeRuns } from "./runtime-runs.ts";
+import { tenSteps } from "./ten-steps.ts";
 import { throughput } from "./throughput.ts";
 
 export const jobs = {
@@ -22,9 +25,14 @@ export const jobs = {
   durableNodes,
   effectCommits,
   handovers,
+  fleetRuns,
+  fleetWorker,
   listingMemory,
   modelCalls,
+  parkedRuns,
   runtimeRuns,
+  takeOvers,
+  tenSteps,
   throughput,
 };
 

@@ -24,14 +24,15 @@ type Node = (
 export function chainGraph(
   saver: BaseCheckpointSaver,
   wrap: (node: Node) => Node = (node) => node,
+  length = CHAIN_NODES,
 ) {
-  const nodes = Array.from({ length: CHAIN_NODES }, (_, at): [string, Node] => [
+  const nodes = Array.from({ length }, (_, at): [string, Node] => [
     `node${at}`,
     wrap((state) => ({ step: state.step + 1, note: `passed node ${at}` })),
   ]);
   const builder = new StateGraph(ChainState).addSequence(nodes);
   return builder
     .addEdge(START, "node0")
-    .addEdge(`node${CHAIN_NODES - 1}`, END)
+    .addEdge(`node${length - 1}`, END)
     .compile({ checkpointer: saver });
 }

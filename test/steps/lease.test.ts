@@ -7,7 +7,7 @@ import { ManualClock } from "../../src/testing/manual-clock.ts";
 import { PLACES, type Place } from "../support/places.ts";
 
 function leasesOf(place: Place, clock: ManualClock): LeaseStore {
-  return place.open({ clock }).steps.leases as LeaseStore;
+  return place.open({ clock }).steps.leases;
 }
 
 describe.each(PLACES)("a lease on %s", (_, newPlace) => {
