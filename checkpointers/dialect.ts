@@ -13,6 +13,7 @@ import type { AttemptRows } from "./steps/attempts-rows.ts";
 import type { RunEventRows } from "./steps/run-events-rows.ts";
 import type { RunQueueRows } from "./steps/run-queue-rows.ts";
 import type { RunRows } from "./steps/runs-rows.ts";
+import type { ScheduleRows } from "./steps/schedule-rows.ts";
 import type { StateRows } from "./steps/states-rows.ts";
 import type { StatusRows } from "./steps/status-rows.ts";
 import type { UsageRows } from "./steps/usage-rows.ts";
@@ -300,4 +301,5 @@ export interface Dialect {
   readonly runQueue: RunQueueRows;
   readonly events: EventRows;
   readonly runEvents: RunEventRows;
+  readonly schedules: ScheduleRows;
 }

@@ -88,7 +88,20 @@ export interface HoldfastEvents {
   "run.abandoned": EventOrigin & { error: unknown };
   /** It was given up, since its workers died again and again: a person must look. */
   "run.dead": EventOrigin & { graph: string; crashes: number; reason?: string | undefined };
-  /** A worker could not ask the database for work; it tries again. */
+  /** It accepted a run for the instant `at`. */
+  "schedule.fired": EventOrigin & { schedule: string; graph: string; at: number };
+  /**
+   * Instants from `at` to `until` were left out for good: nobody was there to fire them, or the thread
+   * did not take the run.
+   */
+  "schedule.skipped": EventOrigin & {
+    schedule: string;
+    graph: string;
+    at: number;
+    until: number;
+    reason: string;
+  };
+  /** A worker could not ask the database for work, or fire a schedule; it tries again. */
   "worker.troubled": { error: unknown };
   /** What an engine keeps could not be reached or stored; runs go on by the workers' own look. */
   "engine.troubled": { engine: string; error: unknown };

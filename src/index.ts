@@ -89,6 +89,8 @@ export type {
   RunInfo,
   RunResult,
   RuntimeOptions,
+  ScheduleInfo,
+  ScheduleOptions,
   StartOptions,
 } from "./runtime/types.ts";
 export type {
@@ -105,8 +107,8 @@ export type {
   StreamOptions,
   Voids,
 } from "./runtime/stream.ts";
-export type { MultitaskStrategy } from "./turns.ts";
-export type { RunQuery } from "./run-store.ts";
+export type { MultitaskStrategy, RunQuery } from "./run-store.ts";
+export type { Missed } from "./schedule-store.ts";
 export type { DrainOptions, Worker, WorkerOptions } from "./worker/worker.ts";
 export type { Delivery, Engine, EngineSite, Listening } from "./engine/engine.ts";
 export { localEngine } from "./engine/local.ts";

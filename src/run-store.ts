@@ -24,6 +24,9 @@ export type WorkflowState =
  */
 export type StopRequest = "cancel" | "interrupt" | "rollback";
 
+/** What happens to a new run where one is active on its thread; LangGraph's words. */
+export type MultitaskStrategy = "reject" | "enqueue" | "interrupt" | "rollback";
+
 export interface RunRecord {
   /** At most 200 characters. */
   runId: string;
@@ -52,6 +55,8 @@ export interface RunRecord {
   fingerprint: string | undefined;
   /** Why it waits, or ended as it did. */
   reason: string | undefined;
+  /** The schedule that fired it. */
+  schedule: string | undefined;
 }
 
 /** Limits of a run, shared by all models, tools and nodes in it. */
@@ -114,6 +119,18 @@ export interface Decided<Result> {
   result: Result;
 }
 
+/** A schedule goes on to its next instant (schedule-store.ts). */
+export interface ScheduleMove {
+  name: string;
+  /** Only from this revision, */
+  from: string;
+  /** to this one. */
+  to: string;
+  nextAt: number | undefined;
+  /** What was fired; undefined where instants are left out. */
+  fired: { at: number; runId: string } | undefined;
+}
+
 export interface TurnOptions {
   /** Seen by the decision also where it has ended. */
   runId?: string;
@@ -123,6 +140,11 @@ export interface TurnOptions {
   end?: RunEnd;
   /** Gives up where somebody else has the turn; the result is then undefined. Default false. */
   skipBusy?: boolean;
+  /**
+   * Moves a schedule in the same transaction. Where it has another revision, nothing is decided, and
+   * the result is undefined.
+   */
+  move?: ScheduleMove;
 }
 
 export interface RunQueue {

@@ -16,6 +16,7 @@ import type { EffectStore } from "./effect-store.ts";
 import type { EventStore } from "./event-store.ts";
 import type { RunEventStore } from "./run-event-store.ts";
 import type { RunQueue, WorkflowState } from "./run-store.ts";
+import type { ScheduleStore } from "./schedule-store.ts";
 
 /** The name of a row that is shared by all who use it; with a thread it goes with that thread. */
 export interface StateKey {
@@ -231,6 +232,8 @@ export interface StepStore {
   readonly events?: EventStore;
   /** Only with a database. */
   readonly runEvents?: RunEventStore;
+  /** Only with a database. */
+  readonly schedules?: ScheduleStore;
 }
 
 /**

@@ -9,21 +9,27 @@
  *
  * Invariants
  *   T1  Of a thread's runs at most one is at work, and only under the thread's lease.
- *   T2  Runs of a thread go in the order in which they were accepted. One that is parked keeps its turn;
- *       one that waits for a person does not, and a new input takes its place.
+ *   T2  Runs of a thread go in the order in which they were accepted. One that has begun keeps its turn,
+ *       parked or left by its worker; one that waits for a person does not, and a new input takes its place.
  *   T3  Who has lost the lease changes nothing any more.
  *   T4  A run that is to be stopped is never parked or left waiting: a worker takes it, to end it.
  *   T5  No answer is missed: one that comes while the run is at work, and perhaps on its way to wait for
  *       it, leaves `startAt` on its row, and the run is then not left waiting, but looked at once more.
  *   T6  Time that a run waits for a person does not count against its deadline.
+ *   T7  What a schedule fired never takes the place of a question: it is not accepted where one is open,
+ *       and where one is asked before its turn has come, it has no `startAt` until that is over.
  */
 
 import { InvalidInputError, RunActiveError } from "./errors.ts";
-import type { Decided, RunRecord, StopRequest, Turn, WorkflowState } from "./run-store.ts";
+import type {
+  Decided,
+  MultitaskStrategy,
+  RunRecord,
+  StopRequest,
+  Turn,
+  WorkflowState,
+} from "./run-store.ts";
 import type { Lease } from "./step-store.ts";
-
-/** What happens to a new run where one is active on its thread; LangGraph's words. */
-export type MultitaskStrategy = "reject" | "enqueue" | "interrupt" | "rollback";
 
 const AT_WORK: ReadonlySet<WorkflowState> = new Set(["running", "compensating"]);
 const ACTIVE: ReadonlySet<WorkflowState> = new Set(["queued", "running", "parked", "compensating"]);
@@ -32,6 +38,7 @@ const OVER: ReadonlySet<WorkflowState> = new Set(["completed", "failed", "cancel
 export const isOver = ({ status }: Pick<RunRecord, "status">): boolean => OVER.has(status);
 const isActive = ({ status }: RunRecord): boolean => ACTIVE.has(status);
 const isAtWork = ({ status }: RunRecord): boolean => AT_WORK.has(status);
+const isAsking = ({ status }: RunRecord): boolean => status === "interrupted";
 const isWaiting = ({ status }: Pick<RunRecord, "status">): boolean =>
   status === "interrupted" || status === "parked";
 
@@ -51,15 +58,20 @@ export type NewRun = Omit<
   "seq" | "status" | "enqueuedAt" | "startedAt" | "endedAt" | "waitingSince" | "fingerprint"
 >;
 
-/** @throws {RunActiveError} another run is active, and the strategy is "reject" */
+/**
+ * @throws {RunActiveError} another run is active, and the strategy is "reject"; or a person is asked, and
+ *   the run is a schedule's
+ */
 export function accept(turn: Turn, run: NewRun, strategy: MultitaskStrategy): Decided<Accepted> {
   const known = turn.runs.find(({ runId }) => runId === run.runId);
   if (known !== undefined)
     return { result: { run: known, isNew: false, stopped: [], isFirst: false } };
   const others = turn.runs.filter(isActive);
-  const [first] = others;
-  if (first !== undefined && strategy === "reject") {
-    throw new RunActiveError(run.threadId, first.runId, first.status);
+  // Invariant T7.
+  const asking = run.schedule === undefined ? undefined : turn.runs.find(isAsking);
+  const inTheWay = asking ?? (strategy === "reject" ? others[0] : undefined);
+  if (inTheWay !== undefined) {
+    throw new RunActiveError(run.threadId, inTheWay.runId, inTheWay.status);
   }
   const stopped =
     strategy === "interrupt" || strategy === "rollback"
@@ -212,19 +224,18 @@ export function claim(turn: Turn, options: ClaimOptions): Decided<Claims> {
     return { result: { claimed: undefined, dead: [] } };
   }
   const changed = turn.runs.map((run) => (isAtWork(run) ? orphaned(run, now, options) : run));
-  const dead = changed.filter((run, i) => run !== turn.runs[i] && isOver(run));
+  const orphans = changed.filter((run, i) => run !== turn.runs[i]);
+  const dead = orphans.filter(isOver);
   const next = nextOf(changed, now);
   const graph = next && graphs.get(next.graph);
   if (next === undefined || graph === undefined || isPinnedElsewhere(next, graph)) {
     const result = { claimed: undefined, dead };
-    return { put: dead, result, ...(dead.length > 0 && { lease: "released" }) };
+    const put = [...dead, ...heldBack(turn, dead)];
+    return { put, result, ...(dead.length > 0 && { lease: "released" }) };
   }
-  // One whose worker is gone need not be the next: an earlier one's time may have come meanwhile.
-  const left = changed.filter(
-    (run, i) => run !== turn.runs[i] && run.runId !== next.runId && !isOver(run),
-  );
   const superseded = changed
-    .filter((run) => run.status === "interrupted" && run.seq < next.seq)
+    .filter((run) => run !== next && run.status === "interrupted")
+    .filter(({ seq }) => seq < next.seq || next.attempt === 0)
     .map((run): RunRecord => ({
       ...run,
       status: "cancelled",
@@ -245,8 +256,11 @@ export function claim(turn: Turn, options: ClaimOptions): Decided<Claims> {
   };
   const taken = { owner, expiresAt: now + duration };
   const { threadId } = claimed;
+  // What is at work no more comes first: two may not be so at any moment.
+  const left = orphans.filter((run) => run !== next);
+  const put = [...left, ...superseded, claimed];
   return {
-    put: [...dead, ...left, ...superseded, claimed],
+    put: [...put, ...heldBack(turn, put)],
     lease: taken,
     result: {
       claimed: { run: claimed, lease: { threadId, token: turn.token + 1, ...taken } },
@@ -275,14 +289,19 @@ function orphaned(run: RunRecord, now: number, { maxCrashes }: ClaimOptions): Ru
   };
 }
 
+/** It has begun, and goes on before any other. */
+const hasItsTurn = ({ status, attempt }: RunRecord): boolean =>
+  status === "parked" || (status === "queued" && attempt > 0);
+
 /** Invariant T2. */
 function nextOf(runs: readonly RunRecord[], now: number): RunRecord | undefined {
   const isDue = ({ startAt }: RunRecord): boolean => startAt !== undefined && startAt <= now;
-  for (const run of runs) {
-    if (run.status === "parked") return isDue(run) ? run : undefined;
-    if (run.status === "queued" && isDue(run)) return run;
-  }
-  return runs.find((run) => run.status === "interrupted" && isDue(run));
+  const begun = runs.find(hasItsTurn);
+  if (begun !== undefined) return isDue(begun) ? begun : undefined;
+  return (
+    runs.find((run) => run.status === "queued" && isDue(run)) ??
+    runs.find((run) => run.status === "interrupted" && isDue(run))
+  );
 }
 
 /** A run goes on under another version of its graph. Invariant T3: undefined where the lease was lost. */
@@ -349,5 +368,19 @@ export function finish(
     crashes: 0,
     reason: ending.reason ?? run.reason,
   };
-  return { put: [left], lease: "released", result: left };
+  return { put: [left, ...heldBack(turn, [left])], lease: "released", result: left };
+}
+
+/** Invariant T7. @returns what of schedules has to wait now, or has not any more, once these are stored */
+function heldBack(turn: Turn, put: readonly RunRecord[]): RunRecord[] {
+  const changed = new Map(put.map((run) => [run.runId, run]));
+  const runs = turn.runs.map((run) => changed.get(run.runId) ?? run);
+  const isAsked = runs.some(isAsking);
+  return runs
+    .filter(
+      ({ schedule, status, attempt }) =>
+        schedule !== undefined && status === "queued" && attempt === 0,
+    )
+    .filter(({ startAt }) => isAsked === (startAt !== undefined))
+    .map((run) => ({ ...run, startAt: isAsked ? undefined : turn.now }));
 }

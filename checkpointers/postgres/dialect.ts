@@ -11,6 +11,7 @@ import { leaseRows } from "./leases.ts";
 import { runEventRows } from "./run-events.ts";
 import { runQueueRows } from "./run-queue.ts";
 import { runRows } from "./runs.ts";
+import { scheduleRows } from "./schedules.ts";
 import { setUp } from "./schema.ts";
 import { stateRows } from "./states.ts";
 import { statusRows } from "./status.ts";
@@ -58,5 +59,6 @@ export function postgresDialect(connection: Connection, where: string): Dialect 
     runQueue: runQueueRows(connection),
     events: eventRows(connection),
     runEvents: runEventRows(connection),
+    schedules: scheduleRows(connection),
   };
 }

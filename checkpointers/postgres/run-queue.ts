@@ -13,6 +13,7 @@ import {
   type RunDecision,
   type RunQueueRows,
   type RunTurn,
+  type RunTurnOptions,
   type WithTurn,
 } from "../steps/run-queue-rows.ts";
 import type { Cell } from "../encoding/cells.ts";
@@ -26,6 +27,7 @@ import {
   type SqlRow,
   type SqlValue,
 } from "./connection.ts";
+import { moveSchedule } from "./schedules.ts";
 
 const ENDED_LIST = ENDED.map((status) => `'${status}'`).join(", ");
 
@@ -36,8 +38,9 @@ const OUTCOME = ["details", "details_bytes", "outcome", "outcome_bytes"];
 const place = (_: unknown, i: number): string => `$${i + 1}`;
 
 export function runQueueRows(connection: Connection): RunQueueRows {
-  const runs = connection.name("runs");
-  const threads = connection.name("threads");
+  // Their prefix is known once the tables were looked for.
+  const runs = (): string => connection.name("runs");
+  const threads = (): string => connection.name("threads");
   return {
     turn: (...given) => turn(connection, ...given),
     server: {
@@ -48,7 +51,7 @@ export function runQueueRows(connection: Connection): RunQueueRows {
       const rows = await connection.query(
         `WITH clock AS MATERIALIZED (SELECT coalesce($3::bigint, ${NOW}) AS now)
          SELECT r.thread_key, t.name AS thread_name, t.name_bytes
-         FROM clock, ${runs} r JOIN ${threads} t ON t.key = r.thread_key
+         FROM clock, ${runs()} r JOIN ${threads()} t ON t.key = r.thread_key
          WHERE (
              (r.status IN ('queued', 'parked', 'interrupted') AND r.start_at <= clock.now)
              OR r.status IN ('running', 'compensating')
@@ -60,9 +63,13 @@ export function runQueueRows(connection: Connection): RunQueueRows {
            )
            AND (t.lease_owner IS NULL OR t.lease_expires_at <= clock.now)
            AND NOT EXISTS (
-             SELECT 1 FROM ${runs} o WHERE o.thread_key = r.thread_key AND o.seq < r.seq
-               AND o.status IN ('running', 'compensating', 'parked', 'queued')
-               AND NOT (o.status = 'queued' AND o.start_at > clock.now)
+             SELECT 1 FROM ${runs()} o WHERE o.thread_key = r.thread_key AND (
+               (
+                 o.seq < r.seq AND o.status IN ('running', 'compensating', 'parked', 'queued')
+                 AND NOT (o.status = 'queued' AND o.start_at > clock.now)
+               )
+               OR (o.seq > r.seq AND o.status = 'parked' AND o.start_at > clock.now)
+             )
            )
          GROUP BY r.thread_key, t.name, t.name_bytes
          ORDER BY max(r.priority) DESC, min(r.start_at), min(r.seq) LIMIT $2`,
@@ -78,14 +85,14 @@ export function runQueueRows(connection: Connection): RunQueueRows {
     async working() {
       const rows = await connection.query(
         `SELECT r.thread_key, t.name AS thread_name, t.name_bytes, t.lease_owner
-         FROM ${runs} r JOIN ${threads} t ON t.key = r.thread_key
+         FROM ${runs()} r JOIN ${threads()} t ON t.key = r.thread_key
          WHERE r.status IN ('running', 'compensating') AND t.lease_owner IS NOT NULL`,
       );
       return rows.map((row) => ({ ...threadRow(row), owner: row["lease_owner"] as string }));
     },
     async nextAt(graphs) {
       const [row] = await connection.query(
-        `SELECT min(start_at) AS at FROM ${runs}
+        `SELECT min(start_at) AS at FROM ${runs()}
          WHERE status IN ('queued', 'parked', 'interrupted')
            AND start_at > coalesce($2::bigint, ${NOW}) AND graph = ANY ($1::text[])`,
         [array.texts(graphs), connection.givenNow],
@@ -94,14 +101,14 @@ export function runQueueRows(connection: Connection): RunQueueRows {
     },
     async stopping(runIds) {
       const rows = await connection.query(
-        `SELECT run_id FROM ${runs} WHERE run_id = ANY ($1::text[]) AND stop IS NOT NULL`,
+        `SELECT run_id FROM ${runs()} WHERE run_id = ANY ($1::text[]) AND stop IS NOT NULL`,
         [array.texts(runIds)],
       );
       return rows.map((row) => row["run_id"] as string);
     },
     async hasBegun(thread, run) {
       const rows = await connection.query(
-        `SELECT 1 FROM ${connection.name("checkpoints")} c JOIN ${threads} t ON t.id = c.thread_id
+        `SELECT 1 FROM ${connection.name("checkpoints")} c JOIN ${threads()} t ON t.id = c.thread_id
          WHERE c.run_id = $1 AND t.key = $2 LIMIT 1`,
         [run, thread],
       );
@@ -109,8 +116,8 @@ export function runQueueRows(connection: Connection): RunQueueRows {
     },
     async read(runId) {
       const [row] = await connection.query(
-        `SELECT r.*, t.name AS thread_name, t.name_bytes FROM ${runs} r
-         LEFT JOIN ${threads} t ON t.key = r.thread_key WHERE r.run_id = $1`,
+        `SELECT r.*, t.name AS thread_name, t.name_bytes FROM ${runs()} r
+         LEFT JOIN ${threads()} t ON t.key = r.thread_key WHERE r.run_id = $1`,
         [runId],
       );
       if (row === undefined) return undefined;
@@ -135,8 +142,8 @@ export function runQueueRows(connection: Connection): RunQueueRows {
       add((at) => `r.enqueued_at >= ${at}::bigint`, since);
       add((at) => `starts_with(r.run_id, ${at})`, prefix);
       const rows = await connection.query(
-        `SELECT ${COLUMNS}, t.name AS thread_name, t.name_bytes FROM ${runs} r
-         LEFT JOIN ${threads} t ON t.key = r.thread_key
+        `SELECT ${COLUMNS}, t.name AS thread_name, t.name_bytes FROM ${runs()} r
+         LEFT JOIN ${threads()} t ON t.key = r.thread_key
          WHERE ${where.join(" AND ")} ORDER BY r.seq DESC LIMIT $${values.length + 1}`,
         [...values, limit],
       );
@@ -158,9 +165,7 @@ const MAX_MESSAGE = 7_999;
 
 function turn(
   connection: Connection,
-  thread: Uint8Array,
-  runId: string | undefined,
-  skipBusy: boolean,
+  { thread, runId, skipBusy, move }: RunTurnOptions,
   decide: (turn: RunTurn) => RunDecision,
   withTurn?: WithTurn,
 ): Promise<boolean> {
@@ -175,6 +180,7 @@ function turn(
       [thread, connection.givenNow],
     );
     if (held === undefined) return false;
+    if (move !== undefined && !(await moveSchedule(connection, move, query))) return false;
     const runs = await query(
       `SELECT ${COLUMNS} FROM ${connection.name("runs")}
        WHERE thread_key = $1 AND (status NOT IN (${ENDED_LIST}) OR run_id = $2) ORDER BY seq`,
@@ -186,7 +192,7 @@ function turn(
       token: held["lease_token"] as number,
       runs: runs.map(runRow),
     });
-    if (put.length === 0 && lease === undefined) return true;
+    if (put.length === 0 && lease === undefined && move === undefined) return true;
     for (const run of put) await write(connection, query, run);
     await withTurn?.({
       execute: (text, values = []) => connection.executeBy(client, text, values),

@@ -11,8 +11,10 @@ import {
   type RunDecision,
   type RunQueueRows,
   type RunTurn,
+  type RunTurnOptions,
 } from "../steps/run-queue-rows.ts";
 import type { Connection, SqlRow, SqlValue } from "./connection.ts";
+import { moveSchedule } from "./schedules.ts";
 
 const ENDED_LIST = ENDED.map((status) => `'${status}'`).join(", ");
 
@@ -24,7 +26,7 @@ const INSERT = `INSERT INTO holdfast_runs (${RUN_COLUMNS.join(", ")}, details, o
 const UPDATE = `UPDATE holdfast_runs SET ${RUN_COLUMNS.map((column) => `${column} = ?`).join(", ")},
   details = coalesce(?, details), outcome = coalesce(?, outcome) WHERE seq = ?`;
 
-/** Runs that a worker may take now, or whose worker is gone; what comes before them is not looked at. */
+/** Runs that a worker may take now, or whose worker is gone; nothing that has to wait for another run of its thread. */
 const DUE = `WITH clock (now) AS (SELECT ?)
   SELECT r.thread_key, t.name AS thread_name
   FROM clock JOIN holdfast_runs r JOIN holdfast_threads t ON t.key = r.thread_key
@@ -39,18 +41,19 @@ const DUE = `WITH clock (now) AS (SELECT ?)
     )
     AND (t.lease_owner IS NULL OR t.lease_expires_at <= clock.now)
     AND NOT EXISTS (
-      SELECT 1 FROM holdfast_runs o WHERE o.thread_key = r.thread_key AND o.seq < r.seq
-        AND o.status IN ('running', 'compensating', 'parked', 'queued')
-        AND NOT (o.status = 'queued' AND o.start_at > clock.now)
+      SELECT 1 FROM holdfast_runs o WHERE o.thread_key = r.thread_key AND (
+        (
+          o.seq < r.seq AND o.status IN ('running', 'compensating', 'parked', 'queued')
+          AND NOT (o.status = 'queued' AND o.start_at > clock.now)
+        )
+        OR (o.seq > r.seq AND o.status = 'parked' AND o.start_at > clock.now)
+      )
     )
   GROUP BY r.thread_key ORDER BY max(r.priority) DESC, min(r.start_at), min(r.seq) LIMIT ?`;
 
 export function runQueueRows(connection: Connection): RunQueueRows {
   return {
-    turn: (thread, runId, skipBusy, decide) => {
-      void skipBusy;
-      return turn(connection, thread, runId, decide);
-    },
+    turn: (options, decide) => turn(connection, options, decide),
     due: (graphs, limit) =>
       connection.read(() =>
         connection
@@ -146,10 +149,10 @@ export function runQueueRows(connection: Connection): RunQueueRows {
   };
 }
 
+/** Nobody else has a turn while this one lasts, so there is nobody to skip. */
 function turn(
   connection: Connection,
-  thread: Uint8Array,
-  runId: string | undefined,
+  { thread, runId, move }: RunTurnOptions,
   decide: (turn: RunTurn) => RunDecision,
 ): Promise<boolean> {
   return connection.write(() => {
@@ -157,6 +160,7 @@ function turn(
       .sql("SELECT lease_owner, lease_token, lease_expires_at FROM holdfast_threads WHERE key = ?")
       .get(thread) as SqlRow | undefined;
     if (held === undefined) return false;
+    if (move !== undefined && !moveSchedule(connection, move)) return false;
     const runs = connection
       .sql(
         `SELECT ${COLUMNS} FROM holdfast_runs

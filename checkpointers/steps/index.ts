@@ -16,6 +16,7 @@ import type { StepParts } from "./parts.ts";
 import { RunEvents } from "./run-events.ts";
 import { AcceptedRuns } from "./run-queue.ts";
 import { Runs } from "./runs.ts";
+import { Schedules } from "./schedules.ts";
 import { States } from "./states.ts";
 import { Status } from "./status.ts";
 import { Usage } from "./usage.ts";
@@ -34,6 +35,7 @@ export class Steps implements StepStore {
   readonly queue: AcceptedRuns;
   readonly events: Events;
   readonly runEvents: RunEvents;
+  readonly schedules: Schedules;
 
   constructor(parts: StepParts, needs: LeaseNeeds) {
     this.#parts = parts;
@@ -49,6 +51,7 @@ export class Steps implements StepStore {
     this.events = new Events(parts);
     this.queue = new AcceptedRuns(parts, (threadId) => needs.makeThread(threadId));
     this.runEvents = new RunEvents(parts);
+    this.schedules = new Schedules(parts);
   }
 
   async now(): Promise<number> {

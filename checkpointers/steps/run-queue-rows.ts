@@ -2,6 +2,7 @@
 
 import type { DueGraph, RunServer, TurnTransaction } from "../../src/run-store.ts";
 import type { Cell } from "../encoding/cells.ts";
+import type { ScheduleMoveRow } from "./schedule-rows.ts";
 
 /** A run's row, without what is the user's. */
 export interface RunRow {
@@ -23,6 +24,7 @@ export interface RunRow {
   reason: string | null;
   fingerprint: string | null;
   waitingSince: number | null;
+  schedule: string | null;
 }
 
 export interface FoundRun extends RunRow {
@@ -43,6 +45,15 @@ export interface RunTurn {
   runs: readonly RunRow[];
 }
 
+export interface RunTurnOptions {
+  thread: Uint8Array;
+  /** One that is shown also where it has ended. */
+  runId: string | undefined;
+  skipBusy: boolean;
+  /** Of a schedule, in the same transaction. */
+  move: ScheduleMoveRow | undefined;
+}
+
 export interface RunDecision {
   put: readonly RunChange[];
   lease: { owner: string; expiresAt: number } | "released" | undefined;
@@ -57,15 +68,13 @@ export class WithTurnError extends Error {}
 export interface RunQueueRows {
   /**
    * Holds the thread's row while `decide` looks at it; what that throws ends the transaction.
-   * @param runId one that is shown also where it has ended
    * @param withTurn only where there is a `server`
    * @throws {WithTurnError} caused by what `withTurn` threw
-   * @returns false where the thread has no row, or somebody else holds it and it was to be skipped
+   * @returns false where the thread has no row, somebody else holds it and it was to be skipped, or the
+   *   schedule that was to be moved has another revision
    */
   turn(
-    thread: Uint8Array,
-    runId: string | undefined,
-    skipBusy: boolean,
+    options: RunTurnOptions,
     decide: (turn: RunTurn) => RunDecision,
     withTurn?: WithTurn,
   ): Promise<boolean>;
@@ -99,14 +108,14 @@ export const ENDED = ["completed", "failed", "cancelled", "dead"] as const;
 export const RUN_COLUMNS = [
   ...["run_id", "thread_key", "graph", "status", "priority", "start_at", "deadline_at"],
   ...["enqueued_at", "started_at", "ended_at", "attempt", "crashes", "stop", "reason"],
-  ...["fingerprint", "waiting_since"],
+  ...["fingerprint", "waiting_since", "schedule"],
 ] as const;
 
 export function valuesOf(row: RunRow): (string | number | Uint8Array | null)[] {
   return [
     ...[row.runId, row.thread, row.graph, row.status, row.priority, row.startAt, row.deadlineAt],
     ...[row.enqueuedAt, row.startedAt, row.endedAt, row.attempt, row.crashes, row.stop, row.reason],
-    ...[row.fingerprint, row.waitingSince],
+    ...[row.fingerprint, row.waitingSince, row.schedule],
   ];
 }
 
@@ -129,5 +138,6 @@ export function runRow(row: Record<string, unknown>): RunRow {
     reason: row["reason"] as string | null,
     fingerprint: row["fingerprint"] as string | null,
     waitingSince: row["waiting_since"] as number | null,
+    schedule: row["schedule"] as string | null,
   };
 }

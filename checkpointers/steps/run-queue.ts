@@ -33,6 +33,7 @@ import type {
   RunRow,
   RunTurn,
 } from "./run-queue-rows.ts";
+import { moveRow } from "./schedules.ts";
 import { fromText, threadIdOf, toText } from "./texts.ts";
 
 const DEFAULT_LIMIT = 100;
@@ -62,7 +63,7 @@ export class AcceptedRuns implements RunQueue {
   async turn<Result>(
     threadId: string,
     decide: (turn: Turn) => Decided<Result>,
-    { runId, details, end, skipBusy = false }: TurnOptions = {},
+    { runId, details, end, skipBusy = false, move }: TurnOptions = {},
   ): Promise<Result | undefined> {
     const rows = await this.#rows();
     const thread = keyOf(threadId);
@@ -73,7 +74,12 @@ export class AcceptedRuns implements RunQueue {
     if (details !== undefined) await this.#makeThread(threadId);
     let result: Result | undefined;
     let change: TurnChange;
-    const given = runId === undefined ? undefined : toText(checkedId(runId));
+    const options = {
+      thread,
+      runId: runId === undefined ? undefined : toText(checkedId(runId)),
+      skipBusy,
+      move: move === undefined ? undefined : moveRow(move),
+    };
     const take = (turn: RunTurn): RunDecision => {
       const runs = turn.runs.map((row) => recordOf(row, threadId));
       const decided = decide({ ...turn, runs });
@@ -97,7 +103,7 @@ export class AcceptedRuns implements RunQueue {
         }
       };
       try {
-        await rows.turn(thread, given, skipBusy, take, guests.size === 0 ? undefined : withTurn);
+        await rows.turn(options, take, guests.size === 0 ? undefined : withTurn);
         return result;
       } catch (error) {
         // A turn is more than what others store with it.
@@ -219,6 +225,7 @@ function recordOf(row: RunRow | FoundRun, threadId: string): RunRecord {
     reason: row.reason === null ? undefined : fromText(row.reason),
     fingerprint: row.fingerprint ?? undefined,
     waitingSince: row.waitingSince ?? undefined,
+    schedule: row.schedule === null ? undefined : fromText(row.schedule),
   };
 }
 
@@ -241,5 +248,6 @@ function rowOf(run: RunRecord, thread: Uint8Array): RunRow {
     reason: run.reason === undefined ? null : toText(run.reason),
     fingerprint: run.fingerprint ?? null,
     waitingSince: run.waitingSince ?? null,
+    schedule: run.schedule === undefined ? null : toText(run.schedule),
   };
 }

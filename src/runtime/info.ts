@@ -6,11 +6,12 @@ import type { RunInfo } from "./types.ts";
 
 export function infoOf({ stop, ...run }: RunRecord | StoredRun): RunInfo {
   const { runId, threadId, graph, status, priority, startAt, deadlineAt } = run;
-  const { enqueuedAt, startedAt, endedAt, attempt, crashes, reason, fingerprint, waitingSince } =
-    run;
+  const { enqueuedAt, startedAt, endedAt, attempt, crashes, reason } = run;
+  const { fingerprint, waitingSince, schedule } = run;
   return {
     ...{ runId, threadId, graph, status, priority, startAt, deadlineAt },
-    ...{ enqueuedAt, startedAt, endedAt, attempt, crashes, reason, fingerprint, waitingSince },
+    ...{ enqueuedAt, startedAt, endedAt, attempt, crashes, reason },
+    ...{ fingerprint, waitingSince, schedule },
     stopping: stop !== undefined && !isOver(run),
   };
 }

@@ -20,7 +20,14 @@ import type { HostedGraph } from "../run/graph-change.ts";
 import { questionsOf, readLevel } from "../run/tasks.ts";
 import type { Approval } from "../approval-store.ts";
 import type { RunEventStore } from "../run-event-store.ts";
-import type { RunQuery, RunQueue, RunRecord, StopRequest, StoredRun } from "../run-store.ts";
+import type {
+  RunQuery,
+  RunQueue,
+  RunRecord,
+  ScheduleMove,
+  StopRequest,
+  StoredRun,
+} from "../run-store.ts";
 import { approvals, type AnswerOptions, type Inbox } from "../steps/inbox.ts";
 import { isParked } from "../steps/wait.ts";
 import { isDurableSaver, type DurableSaver, type WorkflowStatus } from "../step-store.ts";
@@ -31,9 +38,17 @@ import { Worker, type Chore, type DrainOptions, type WorkerOptions } from "../wo
 import { hosted } from "./hosted.ts";
 import { infoOf } from "./info.ts";
 import { EventSweep } from "./event-sweep.ts";
+import { Schedules } from "./schedules.ts";
 import { checkedModes, streamBell, streamOf } from "./stream.ts";
 import type { StreamEvent, StreamMode, StreamOptions } from "./stream.ts";
-import type { RunInfo, RunResult, RuntimeOptions, StartOptions } from "./types.ts";
+import type {
+  RunInfo,
+  RunResult,
+  RuntimeOptions,
+  ScheduleInfo,
+  ScheduleOptions,
+  StartOptions,
+} from "./types.ts";
 
 /** How often a run of another process is looked at while its result is waited for, in milliseconds. */
 const LOOK_AGAIN = 200;
@@ -48,6 +63,7 @@ export class Runtime {
   readonly #own: WorkerOptions | false;
   readonly #workers = new Set<Worker>();
   readonly #chores: Chore[] = [];
+  readonly #schedules: Schedules;
   #started: Promise<void> | undefined;
   /** Rings for a run that a worker of this process has left, and for its stream. */
   readonly #bell: Bell;
@@ -56,8 +72,13 @@ export class Runtime {
 
   constructor(options: RuntimeOptions) {
     const { saver, graphs, engine, onGraphChange, worker = {} } = options;
-    const { queue, runEvents } = isDurableSaver(saver) ? saver.steps : {};
-    if (!isDurableSaver(saver) || queue === undefined || runEvents === undefined) {
+    const { queue, runEvents, schedules } = isDurableSaver(saver) ? saver.steps : {};
+    if (
+      !isDurableSaver(saver) ||
+      queue === undefined ||
+      runEvents === undefined ||
+      schedules === undefined
+    ) {
       throw new NotDurableError(
         'A runtime needs a saver of "holdfast/sqlite" or "holdfast/postgres".',
       );
@@ -79,6 +100,11 @@ export class Runtime {
     this.#engine.attach({ queue, clock, graphs: [...this.#graphs.keys()] });
     this.#inbox = approvals(saver);
     this.#own = worker;
+    this.#schedules = new Schedules({
+      ...{ saver, queue, store: schedules, graphs: this.#graphs },
+      accept: (...run) => this.#accept(...run),
+    });
+    this.#chores.push(this.#schedules);
   }
 
   /**
@@ -90,15 +116,31 @@ export class Runtime {
    */
   async start(graph: string, input: unknown, options: StartOptions = {}): Promise<RunInfo> {
     this.#mustHave(graph);
-    const { runId = randomId(), metadata = {}, startAt, stepLimit, deadline, budget } = options;
-    const streamMode = checkedModes(options.streamMode ?? this.#streamMode);
-    const { threadId = runId, priority = 0, multitaskStrategy = "enqueue" } = options;
+    const { runId = randomId(), budget } = options;
+    const { threadId = runId } = options;
     if (typeof threadId !== "string" || threadId === "") {
       throw new InvalidInputError(`The id of a thread is a text, not ${JSON.stringify(threadId)}.`);
     }
     if (budget !== undefined) resolveBudget("budget", budget);
     const known = options.runId === undefined ? undefined : await this.#queue.read(runId);
     if (known !== undefined) mustBe(known, threadId, graph);
+    const accepted = await this.#accept(graph, input, { ...options, runId, threadId });
+    const run = accepted?.run ?? (await this.#mustRead(runId));
+    mustBe(run, threadId, graph);
+    await this.#startOwn();
+    return infoOf(run);
+  }
+
+  /** @returns undefined where the schedule that fires it has moved on */
+  async #accept(
+    graph: string,
+    input: unknown,
+    options: StartOptions & { runId: string; threadId: string },
+    firing?: ScheduleMove,
+  ): Promise<{ run: StoredRun; isNew: boolean } | undefined> {
+    const { runId, threadId, metadata = {}, startAt, stepLimit, deadline, budget } = options;
+    const { priority = 0, multitaskStrategy = "enqueue" } = options;
+    const streamMode = checkedModes(options.streamMode ?? this.#streamMode);
     const accepted = await this.#queue.turn(
       threadId,
       (turn) => {
@@ -108,6 +150,7 @@ export class Runtime {
           deadlineAt: deadline === undefined ? undefined : turn.now + deadline,
           stop: undefined,
           reason: undefined,
+          schedule: firing?.name,
         };
         return turns.accept(turn, run, multitaskStrategy);
       },
@@ -118,21 +161,73 @@ export class Runtime {
           ...{ metadata, stepLimit, streamMode },
           ...(budget === undefined ? {} : { budget }),
         },
+        ...(firing && { move: firing }),
       },
     );
+    if (accepted === undefined) return undefined;
     const run = await this.#mustRead(runId);
-    mustBe(run, threadId, graph);
-    if (accepted?.isFirst === true) {
+    if (accepted.isFirst && run.threadId === threadId) {
       this.saver.steps.status.note(threadId, {
         ...{ status: "queued", runId, workflowName: graph, startedAt: run.enqueuedAt },
         ...{ currentStep: undefined, attempt: undefined, errorMessage: undefined },
         ...{ progressPercent: undefined, progressNote: undefined },
       });
     }
-    await this.#stopNow(accepted?.stopped ?? []);
+    await this.#stopNow(accepted.stopped);
     this.#engine.notify([graph]);
+    return { run, isNew: accepted.isNew };
+  }
+
+  /**
+   * Begins runs of a graph at the instants of a cron expression, on a new thread each unless `threadId`
+   * names one. Any worker of the graph fires it, and each instant is fired once, however many there are.
+   * The same name again replaces it, and it goes on where it was unless its cron or zone is another one.
+   *
+   * @param name at most 150 characters
+   * @param cron five fields ("0 9 * * 1-5"), six with seconds in front, or a nickname such as "@daily"
+   * @param input plain data: it is stored
+   * @throws {InvalidInputError} the name, the expression, the zone or an option makes no sense, or there is no input
+   * @throws {UnserializableError} an input that cannot be stored, such as a function
+   * @throws {NotFoundError} the runtime has no such graph
+   */
+  async schedule(
+    name: string,
+    cron: string,
+    graph: string,
+    input: unknown,
+    options: ScheduleOptions = {},
+  ): Promise<ScheduleInfo> {
+    this.#mustHave(graph);
+    return this.#scheduled(await this.#schedules.put(name, cron, graph, input, options));
+  }
+
+  /** Removes a schedule; what it has fired goes on. @returns false where there is none */
+  unschedule(name: string): Promise<boolean> {
+    return this.#schedules.remove(name);
+  }
+
+  /** By name. */
+  schedules(): Promise<ScheduleInfo[]> {
+    return this.#schedules.list();
+  }
+
+  /** Fires nothing until it is resumed. @throws {NotFoundError} there is no such schedule */
+  pauseSchedule(name: string): Promise<ScheduleInfo> {
+    return this.#schedules.pause(name);
+  }
+
+  /**
+   * Goes on with the next instant that comes: those of the pause are left out.
+   * @throws {NotFoundError} there is no such schedule
+   */
+  async resumeSchedule(name: string): Promise<ScheduleInfo> {
+    return this.#scheduled(await this.#schedules.resume(name));
+  }
+
+  async #scheduled(schedule: ScheduleInfo): Promise<ScheduleInfo> {
+    this.#engine.notify([schedule.graph]);
     await this.#startOwn();
-    return infoOf(run);
+    return schedule;
   }
 
   /** The deadline is in the state, too, where the graph has a place for it. */

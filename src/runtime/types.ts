@@ -1,8 +1,14 @@
 /** What a runtime takes and gives. */
 
-import type { RunBudget, RunEnd, RunRecord, WorkflowState } from "../run-store.ts";
-import type { MultitaskStrategy } from "../turns.ts";
+import type {
+  MultitaskStrategy,
+  RunBudget,
+  RunEnd,
+  RunRecord,
+  WorkflowState,
+} from "../run-store.ts";
 import type { GraphChangePolicy } from "../run/graph-change.ts";
+import type { Missed, ScheduleRecord } from "../schedule-store.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { WorkerOptions } from "../worker/worker.ts";
 import type { StreamMode } from "./stream.ts";
@@ -64,6 +70,20 @@ export interface StartOptions {
   /** What of the run is kept as it streams, for `stream()`; [] for nothing. Default: the runtime's. */
   streamMode?: StreamMode | readonly StreamMode[];
 }
+
+/** How the runs of a schedule are started; the instant is its own to say, and so is the run's id. */
+export interface ScheduleOptions extends Omit<StartOptions, "runId" | "startAt"> {
+  /** An IANA time zone. Default "UTC", wherever the process runs. */
+  zone?: string;
+  /**
+   * What becomes of instants at which no worker was there: leave them out ("skip"), fire the latest one
+   * for all of them ("once", the default), or fire each ("all"). Missed is what is late by more than a minute.
+   */
+  missed?: Missed;
+}
+
+/** A schedule as it stands. `nextAt` is past where no worker has come to fire it yet. */
+export type ScheduleInfo = Omit<ScheduleRecord, "revision">;
 
 /** A run as it stands. */
 export interface RunInfo extends Omit<RunRecord, "seq" | "stop"> {

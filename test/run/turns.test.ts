@@ -20,7 +20,12 @@ const MAX_CRASHES = 2;
 const GRAPHS = new Map([["g", { fingerprint: "f", pins: false }]]);
 
 type Op =
-  | { do: "accept"; strategy: "reject" | "enqueue" | "interrupt" | "rollback"; startIn: number }
+  | {
+      do: "accept";
+      strategy: "reject" | "enqueue" | "interrupt" | "rollback";
+      startIn: number;
+      schedule: string | undefined;
+    }
   | { do: "claim"; worker: number }
   | { do: "finish"; worker: number; ending: Ending["status"]; startIn: number }
   | { do: "stop"; run: number; request: "cancel" | "interrupt" | "rollback" }
@@ -33,6 +38,7 @@ const op: fc.Arbitrary<Op> = fc.oneof(
     do: fc.constant("accept" as const),
     strategy: fc.constantFrom("reject", "enqueue", "interrupt", "rollback"),
     startIn: fc.constantFrom(0, 0, 0, 150),
+    schedule: fc.constantFrom(undefined, undefined, "s"),
   }),
   fc.record({ do: fc.constant("claim" as const), worker: fc.nat(2) }),
   fc.record({
@@ -101,13 +107,19 @@ class Model {
         const runId = `r${this.runs.length}`;
         const run = {
           ...{ runId, threadId: "t", graph: "g", priority: 0, attempt: 0, crashes: 0 },
-          startAt: each.startIn === 0 ? undefined : this.now + each.startIn,
+          // What a schedule fires is due at once.
+          startAt:
+            each.startIn === 0 || each.schedule !== undefined ? undefined : this.now + each.startIn,
           ...{ deadlineAt: this.now + 5_000, stop: undefined, reason: undefined },
+          schedule: each.schedule,
         };
         const isActive = this.turn().runs.some(({ status }) => status !== "interrupted");
+        const isAsked = this.turn().runs.some(({ status }) => status === "interrupted");
         try {
           this.apply(accept(this.turn(), run, each.strategy));
           assert.equal(isActive && each.strategy === "reject", false);
+          // T7.
+          assert.equal(isAsked && each.schedule !== undefined, false);
         } catch (error) {
           assert.ok(isHoldfastError(error, "RUN_ACTIVE"), String(error));
           assert.deepEqual(this.runs, before);
@@ -126,13 +138,25 @@ class Model {
         assert.equal(held, false);
         assert.equal(claimed.lease.token, this.token);
         assert.deepEqual(this.atWork(), [claimed.run]);
-        const earlier = before.filter(({ seq }) => seq < claimed.run.seq);
-        assert.deepEqual(
-          earlier.filter(({ status }) => status === "parked"),
-          [],
+        const isDue = ({ startAt = Infinity }: RunRecord): boolean => startAt <= this.now;
+        const others = before.filter(({ runId }) => runId !== claimed.run.runId);
+        const hasBegun = claimed.run.attempt > 1;
+        const inTheWay = others.filter(
+          ({ status, attempt, seq }) =>
+            ((!hasBegun || seq < claimed.run.seq) && status === "parked") ||
+            (!hasBegun && status === "queued" && attempt > 0),
         );
-        for (const run of earlier.filter(({ status }) => status === "queued")) {
-          assert.ok((run.startAt ?? 0) > this.now, "an earlier run was passed over");
+        assert.deepEqual(inTheWay, [], "a run that has begun was passed over");
+        const earlier = others.filter(({ seq }) => seq < claimed.run.seq);
+        for (const run of earlier.filter(({ status }) => status === "queued" && !hasBegun)) {
+          assert.ok(!isDue(run), "an earlier run was passed over");
+        }
+        // T7.
+        if (claimed.run.schedule !== undefined && claimed.run.attempt === 1) {
+          const asking = before.filter(
+            ({ status, runId }) => status === "interrupted" && runId !== claimed.run.runId,
+          );
+          assert.deepEqual(asking, [], "a schedule took the place of a question");
         }
         // T6.
         const was = before.find(({ runId }) => runId === claimed.run.runId);
@@ -225,7 +249,8 @@ describe("what may become of runs", () => {
     fc.assert(
       fc.property(fc.array(some, { maxLength: 5 }), (given) => {
         const model = new Model();
-        for (const _ of given) model.do({ do: "accept", strategy: "enqueue", startIn: 0 });
+        for (const _ of given)
+          model.do({ do: "accept", strategy: "enqueue", startIn: 0, schedule: undefined });
         const runs = given.map((each, i) => ({ ...model.runs[i], ...each }) as RunRecord);
         const now = 100;
         const claimed = (at: number): string | undefined =>
@@ -250,9 +275,22 @@ describe("what may become of runs", () => {
     );
   });
 
+  it("goes on with a run that has begun before one that was accepted earlier for later", () => {
+    const model = new Model();
+    model.do({ do: "accept", strategy: "enqueue", startIn: 150, schedule: undefined });
+    model.do({ do: "accept", strategy: "enqueue", startIn: 0, schedule: undefined });
+    model.do({ do: "claim", worker: 1 });
+    model.do({ do: "pass", time: 200 });
+    model.do({ do: "claim", worker: 2 });
+    expect(model.runs.map(({ status }) => status)).toEqual(["queued", "running"]);
+    model.do({ do: "finish", worker: 2, ending: "parked", startIn: 150 });
+    model.do({ do: "claim", worker: 1 });
+    expect(model.runs.map(({ status }) => status)).toEqual(["queued", "parked"]);
+  });
+
   it("gives up what kills its workers again and again", () => {
     const model = new Model();
-    model.do({ do: "accept", strategy: "enqueue", startIn: 0 });
+    model.do({ do: "accept", strategy: "enqueue", startIn: 0, schedule: undefined });
     for (let crash = 0; crash <= MAX_CRASHES; crash += 1) {
       model.do({ do: "claim", worker: crash });
       expect(model.runs[0]).toMatchObject({ status: "running", crashes: crash });

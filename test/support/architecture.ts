@@ -20,7 +20,7 @@ const PARTS: ReadonlyArray<{ part: string; path: RegExp; imports: readonly strin
   },
   {
     part: "store",
-    path: /^src\/((step|effect|approval|run|event|run-event)-)?store\.ts$/,
+    path: /^src\/((step|effect|approval|run|event|run-event|schedule)-)?store\.ts$/,
     imports: ["ground"],
   },
   { part: "policy", path: /^src\/policy\//, imports: ["ground"] },
@@ -116,6 +116,7 @@ const HOMES: ReadonlyArray<{ what: RegExp; name: string; home: RegExp }> = [
     home: /^(checkpointers\/sqlite\/|src\/testing\/crash\/watch-sqlite\.ts$)/,
   },
   { what: /^(commander|jiti)(\/|$)/, name: "commander and jiti", home: /^src\/cli\// },
+  { what: /^croner$/, name: "croner", home: /^src\/runtime\/cron\.ts$/ },
   { what: /^hono(\/|$)/, name: "hono", home: /^src\/server\// },
   { what: /^@opentelemetry\//, name: "OpenTelemetry", home: /^src\/observe\// },
   { what: /^node:process$/, name: "process", home: /^src\/(process\.ts$|cli\/|testing\/)/ },

@@ -25,7 +25,7 @@ async function start(saver: HoldfastSaver, threadId: string, runId: string): Pro
   const run = {
     ...{ runId, threadId, graph: "g", priority: 0, attempt: 0, crashes: 0 },
     ...{ startAt: undefined, deadlineAt: undefined, fingerprint: undefined },
-    ...{ stop: undefined, reason: undefined },
+    ...{ stop: undefined, reason: undefined, schedule: undefined },
   };
   await storesOf(saver).queue.turn(threadId, (turn) => accept(turn, run, "enqueue"), {
     runId,

@@ -1,6 +1,6 @@
 import { Option, type Command } from "commander";
 import { InvalidInputError } from "../../../errors.ts";
-import type { MultitaskStrategy } from "../../../turns.ts";
+import type { MultitaskStrategy } from "../../../run-store.ts";
 import type { Act, Cli } from "../../cli.ts";
 import { isStateGraph } from "../../graph.ts";
 import { parseMilliseconds, parseMoment, parseWhole, readJson } from "../../input.ts";
