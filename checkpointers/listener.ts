@@ -22,7 +22,7 @@ export interface OpenEar {
 }
 
 /** Between two questions whether a connection lives, in milliseconds. */
-const CHECK = 10_000;
+const CHECK = 5_000;
 const FIRST_PAUSE = 100;
 const LONGEST_PAUSE = 30_000;
 

@@ -1,6 +1,7 @@
 /**
  * A worker until it is killed. Args: place, world, name, options as JSON: `leaseDuration`, `pollInterval`,
- * `concurrency`, the `engine`, and whether its second node shall `hold` until it is told to go on.
+ * `concurrency`, the saver's `retryTimeout`, the `engine`, and whether its second node shall `hold` until
+ * it is told to go on.
  */
 
 import { events } from "../../../src/events.ts";
@@ -15,10 +16,12 @@ const [place = "", world = "", name = "", given = "{}"] = process.argv.slice(2);
 const {
   engine = "local",
   hold = false,
+  retryTimeout = 30_000,
   ...options
 } = JSON.parse(given) as WorkerOptions & {
   engine?: EngineName;
   hold?: boolean;
+  retryTimeout?: number;
 };
 
 const graph = orderGraph({
@@ -33,7 +36,7 @@ for (const event of ["lease.lost", "run.abandoned", "run.started"] as const) {
   events.on(event, ({ threadId }) => say(event, { threadId }));
 }
 const runtime = createRuntime({
-  saver: openSaver(place),
+  saver: openSaver(place, { retryTimeout }),
   graphs: { order: graph },
   engine: newEngine(engine),
   worker: false,
