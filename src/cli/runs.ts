@@ -1,6 +1,7 @@
 /** Accepted runs as the commands show them. */
 
-import { NotFoundError } from "../errors.ts";
+import type { Engine } from "../engine/engine.ts";
+import { InvalidInputError, NotFoundError } from "../errors.ts";
 import type { RunEnd, RunQueue, RunRecord, StoredRun, WorkflowState } from "../run-store.ts";
 import { infoOf } from "../runtime/info.ts";
 import type { Runtime } from "../runtime/runtime.ts";
@@ -42,10 +43,25 @@ export function queueOf(saver: Saver): RunQueue {
 export async function runtimeOn(
   saver: Saver,
   graphs: Record<string, object> = {},
+  engine?: string,
 ): Promise<Runtime> {
   // Imported here, so that commands which only read need not wait for all of LangGraph.
   const { createRuntime } = await import("../runtime/create-runtime.ts");
-  return createRuntime({ saver, graphs, worker: false });
+  return createRuntime({ saver, graphs, worker: false, engine: await engineOf(engine) });
+}
+
+async function engineOf(name: string | undefined): Promise<Engine> {
+  const { localEngine } = await import("../engine/local.ts");
+  switch (name) {
+    case undefined:
+      return localEngine();
+    case "listen":
+      return localEngine({ listen: true });
+    case "pg-boss":
+      return (await import("../engine/pg-boss.ts")).pgBossEngine();
+    default:
+      throw new InvalidInputError(`--engine is "listen" or "pg-boss", not "${name}".`);
+  }
 }
 
 export async function mustReadRun(queue: RunQueue, runId: string): Promise<StoredRun> {

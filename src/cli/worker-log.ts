@@ -15,7 +15,7 @@ const PRINTED: ReadonlySet<EventName> = new Set<EventName>([
     "run.failed",
     "run.dead",
   ] as const),
-  ...(["run.parked", "lease.lost", "worker.troubled"] as const),
+  ...(["run.parked", "lease.lost", "worker.troubled", "engine.troubled"] as const),
 ]);
 
 export class WorkerLog {
@@ -53,7 +53,7 @@ export class WorkerLog {
 
   #say({ name, data }: EmittedEvent, runId: string | undefined): void {
     const { green, red, yellow, dim } = this.#cli.out.notePaint;
-    if (name !== "worker.troubled") this.#trouble = undefined;
+    if (!name.endsWith(".troubled")) this.#trouble = undefined;
     switch (name) {
       case "run.started": {
         const { graph, threadId, attempt } = data as HoldfastEvents["run.started"];
@@ -86,8 +86,9 @@ export class WorkerLog {
       }
       case "lease.lost":
         return this.#line(red("✗ lost its lease"), runId, "another worker may have it");
-      case "worker.troubled": {
-        const trouble = describeError((data as HoldfastEvents["worker.troubled"]).error);
+      case "worker.troubled":
+      case "engine.troubled": {
+        const trouble = describeError((data as HoldfastEvents[typeof name]).error);
         if (trouble !== this.#trouble) this.#line(red("! in trouble"), undefined, trouble);
         this.#trouble = trouble;
         return;

@@ -1,8 +1,12 @@
 /** `holdfast worker` as processes: drained, broken off, killed. */
 
+import { Annotation, START, StateGraph } from "@langchain/langgraph";
 import type { ChildProcess } from "node:child_process";
 import { onTestFinished, describe, expect, it } from "vitest";
+import { createRuntime, localEngine } from "../../src/index.ts";
+import { pgBossEngine } from "../../src/engine/pg-boss.ts";
 import { createDatabase } from "../support/databases.ts";
+import { openSaver } from "../support/open-saver.ts";
 import type { TestProject } from "./support/project.ts";
 import { SLOW, SlowProject } from "./support/slow.ts";
 
@@ -87,6 +91,38 @@ describe.each(DATABASES)("a worker on %s", (_, newUrl) => {
       attempt: 2,
     });
   });
+});
+
+it.each([
+  ["listen", () => localEngine({ listen: true })],
+  ["pg-boss", () => pgBossEngine()],
+])("hears of runs as the application's runtime tells of them: %s", async (name, newEngine) => {
+  const project = newProject();
+  const url = await createDatabase();
+  const worker = startWorker(
+    project,
+    ...["--graphs", "plain", "--engine", name, "--poll", "24h", "--db", url],
+  );
+  await worker.says("worker");
+  const saver = openSaver(url);
+  // Known by its name.
+  const graph = new StateGraph(Annotation.Root({ log: Annotation<string[]>() }))
+    .addNode("any", () => ({}))
+    .addEdge(START, "any")
+    .compile();
+  const runtime = createRuntime({
+    ...{ saver, graphs: { plain: graph }, engine: newEngine(), worker: false },
+  });
+  onTestFinished(async () => {
+    await runtime.close();
+    await saver.end();
+  });
+  await runtime.start("plain", {}, { runId: "r-1" });
+  await expect.poll(async () => (await runtime.run("r-1")).status).toBe("completed");
+  worker.child.kill("SIGTERM");
+  expect(await worker.ended).toBe(0);
+  const wrong = await project.call(["worker", "--engine", "steam", "--db", url]);
+  expect(wrong.err).toContain('--engine is "listen" or "pg-boss", not "steam".');
 });
 
 it("breaks off at the second signal, and what it was at is for others", async () => {

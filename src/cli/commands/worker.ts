@@ -18,6 +18,7 @@ interface Options {
   lease?: string;
   poll?: string;
   grace?: string;
+  engine?: string;
 }
 
 export function addWorker(program: Command, act: Act): void {
@@ -34,6 +35,7 @@ export function addWorker(program: Command, act: Act): void {
     .option("--concurrency <n>", "how many runs at a time (default: 10)")
     .option("--lease <ms>", "how long a run stays its own if it dies elsewhere (default: 30s)")
     .option("--poll <ms>", "how often it looks for what others accepted (default: 1s)")
+    .option("--engine <name>", "listen, or pg-boss: as the application's runtime has it (Postgres)")
     .option("--grace <ms>", "how long a drain may take before it breaks off (default: 25s)")
     .addHelpText(
       "after",
@@ -62,7 +64,8 @@ async function work(cli: Cli, options: Options): Promise<void> {
     grace === undefined ? {} : { gracePeriod: parseMilliseconds(grace, "--grace") };
   const saver = await cli.saver("make");
   const graphs = await openGraphs(cli, saver, options.graphs);
-  const worker = (await runtimeOn(saver, graphs)).worker(workerOptions);
+  const runtime = await runtimeOn(saver, graphs, options.engine);
+  const worker = runtime.worker(workerOptions);
   const log = new WorkerLog(cli);
   let isBrokenOff = false;
   io.onSecondSignal(() => {
@@ -84,6 +87,7 @@ async function work(cli: Cli, options: Options): Promise<void> {
     );
     await worker.drain(drainOptions);
   } finally {
+    await runtime.close(drainOptions);
     log.end();
   }
   if (isBrokenOff) throw new Exit(EXIT.interrupted);
