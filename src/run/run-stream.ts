@@ -15,6 +15,7 @@
  */
 
 import { consumeCallback } from "@langchain/core/callbacks/promises";
+import type { BaseMessage } from "@langchain/core/messages";
 import { AsyncLocalStorageProviderSingleton } from "@langchain/core/singletons";
 import type { RunnableConfig } from "@langchain/core/runnables";
 import { events, type HoldfastEvents } from "../events.ts";
@@ -48,6 +49,8 @@ interface Call {
   callFailures: number;
   /** Ids of messages that it streamed since it last failed. */
   messages: Set<string>;
+  /** And before. */
+  voided: Set<string>;
 }
 
 /** What a node wrote to the stream, with where it did. */
@@ -153,7 +156,13 @@ export class RunStream implements GateKeeper {
 
   asked(callId: string, path: readonly string[]): void {
     const failures = path.map((task) => this.#failuresOf(task));
-    this.#calls.set(callId, { path, failures, callFailures: 0, messages: new Set() });
+    this.#calls.set(callId, {
+      path,
+      failures,
+      callFailures: 0,
+      messages: new Set(),
+      voided: new Set(),
+    });
   }
 
   said(callId: string, message: object): void {
@@ -174,9 +183,10 @@ export class RunStream implements GateKeeper {
   async done(path: readonly string[]): Promise<void> {
     await this.#quiet();
     const task = path.at(-1);
-    if (task !== undefined) this.#finished.add(task);
+    if (task === undefined) return;
+    this.#finished.add(task);
     // Invariant S1.
-    await orNever(this.#log.flush());
+    if (this.#streamed.has(task)) await orNever(this.#log.flush());
   }
 
   /** Settles once all that was streamed so far has been taken. */
@@ -198,8 +208,7 @@ export class RunStream implements GateKeeper {
     const [message, metadata] = payload;
     const { langgraph_checkpoint_ns: ns } = metadata as { langgraph_checkpoint_ns?: unknown };
     const origin = this.#origins.get(message) ?? this.#originNow(tasksIn(ns));
-    const { id } = message as { id?: unknown };
-    if (typeof id === "string" && !this.#isLate(origin)) origin.call?.messages.add(id);
+    if (!this.#isLate(origin)) nameAnew(message as BaseMessage, origin.call);
     this.#takeOf(origin, "messages", { data: payload, namespace });
   }
 
@@ -245,6 +254,7 @@ export class RunStream implements GateKeeper {
     const messages = [...(call?.messages ?? [])];
     if (call !== undefined) {
       call.callFailures += 1;
+      for (const id of messages) call.voided.add(id);
       call.messages.clear();
     } else if (callId === undefined && taskId !== undefined) {
       for (const [task, path] of this.#streamed) {
@@ -285,6 +295,17 @@ export class RunStream implements GateKeeper {
       this.#log.add({ event: "chunk.refused", path, data });
     }
   }
+}
+
+/**
+ * Notes which message it is a piece of. One without an id gets from LangGraph that of the call's first
+ * message, which is void once the call is made again: such a piece belongs to the newer one.
+ */
+function nameAnew(message: BaseMessage, call: Call | undefined): void {
+  if (call === undefined) return;
+  const [newest] = call.messages;
+  if (newest !== undefined && call.voided.has(message.id ?? "")) message._updateId(newest);
+  if (message.id !== undefined) call.messages.add(message.id);
 }
 
 /**
