@@ -319,10 +319,11 @@ describe.each(PLACES)("the stream of a run on %s", (_, newPlace) => {
 });
 
 describe("a run that streams, and its database", () => {
-  function begin(graph: object = talkGraph(server.baseURL)) {
+  function begin(graph: object = talkGraph(server.baseURL), leaseDuration = 30_000) {
     const db = faultySqlite(newFile());
     const saver = new SqliteSaver(db);
-    const runtime = runtimeOf({ saver, graphs: { graph }, streamMode: "messages" });
+    const worker = { pollInterval: 50, leaseDuration };
+    const runtime = runtimeOf({ saver, graphs: { graph }, streamMode: "messages", worker });
     onTestFinished(() => saver.end());
     return { db, runtime };
   }
@@ -383,7 +384,7 @@ describe("a run that streams, and its database", () => {
   });
 
   it("loses nothing in silence: the run is left, and what it had not stored is said again", async () => {
-    const { db, runtime } = begin();
+    const { db, runtime } = begin(talkGraph(server.baseURL), 1_000);
     let isBroken = false;
     let refusals = 0;
     db.onWrite = (sql) => {
