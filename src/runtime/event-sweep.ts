@@ -1,5 +1,6 @@
 /** What runs streamed goes some time after they ended, a batch at a time. */
 
+import { InvalidInputError } from "../errors.ts";
 import type { RunEventStore } from "../run-event-store.ts";
 import type { StepStore } from "../step-store.ts";
 import type { Chore } from "../worker/worker.ts";
@@ -16,14 +17,23 @@ export class EventSweep implements Chore {
   #from = 0;
   #dueAt: number | undefined;
 
-  /** @param keep how long, in milliseconds */
+  /**
+   * @param keep how long, in milliseconds
+   * @throws {InvalidInputError} that is no length of time
+   */
   constructor(steps: StepStore, events: RunEventStore, keep = DAY) {
+    if (!(keep >= 0)) {
+      throw new InvalidInputError(
+        `keepEvents is a number of milliseconds, 0 or more, and not ${String(keep)}.`,
+      );
+    }
     this.#steps = steps;
     this.#events = events;
     this.#keep = keep;
   }
 
   async work(): Promise<undefined> {
+    if (this.#keep === Infinity) return;
     const pause = Math.min(this.#keep, MINUTE);
     const now = this.#steps.clock.now();
     this.#dueAt ??= now + pause;

@@ -29,7 +29,7 @@ export interface RuntimeOptions {
   worker?: WorkerOptions | false;
   /** What of a run is kept as it streams, for `stream()`, where its `start()` says nothing. Default: none. */
   streamMode?: StreamMode | readonly StreamMode[];
-  /** How long that is kept after the run has ended, in milliseconds. Default: 24 hours. */
+  /** How long that is kept after the run has ended, in milliseconds; `Infinity` for ever. Default: 24 hours. */
   keepEvents?: number;
 }
 

@@ -240,6 +240,41 @@ describe("runs", () => {
     expect((await at.call("runs", "tail", "nobody")).code).toBe(3);
   });
 
+  it("are followed by what they stream, where that is kept", async () => {
+    const words = ["plain", "--run-id", "r", "--stream", "updates,messages"];
+    expect((await at.call("runs", "start", ...words)).code).toBe(0);
+    at.work();
+    const said = await at.call("runs", "tail", "r");
+    expect(said).toMatchObject({ code: 0, err: "" });
+    const lines = said.out
+      .replaceAll(/^\S+ \S+ {2}/gm, "")
+      .trim()
+      .split("\n");
+    expect(lines).toEqual([
+      "running",
+      ...["plan", "write", "publish", "tell"].map(
+        (node) => `updates  {"${node}":{"log":["${node}"]}}`,
+      ),
+      "completed",
+    ]);
+    for (const format of ["json", "jsonl"]) {
+      const out = (await at.call("runs", "tail", "r", "--after", "1.2", "-o", format)).out;
+      const heard = out
+        .trim()
+        .split("\n")
+        .map((line) => JSON.parse(line) as { id: string; event: string; data: object });
+      expect(heard.map(({ id }) => id)).toEqual(["1.3", "1.4", "1.5", "1.5.completed"]);
+      expect(heard[0]).toMatchObject({ event: "updates", data: { write: { log: ["write"] } } });
+    }
+    const odd = await at.call("runs", "start", "plain", "--stream", "everything");
+    expect(odd).toMatchObject({ code: 2 });
+    expect(odd.err).toContain('not "everything"');
+    await at.call("runs", "start", "plain", "--run-id", "silent");
+    expect((await at.call("runs", "tail", "silent", "--after", "1.1")).err).toContain(
+      "keeps nothing of its stream",
+    );
+  });
+
   it("are watched: on a terminal again and again, elsewhere change by change", async () => {
     await at.call("runs", "start", "plain", "--run-id", "r");
     const watching = (words: string[], columns?: number) => {

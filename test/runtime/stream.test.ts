@@ -301,6 +301,8 @@ describe.each(PLACES)("the stream of a run on %s", (_, newPlace) => {
     await runtime.result(runId);
     const left = async (): Promise<string[]> => (await transcriptOf(runtime.stream(runId))).names;
     await expect.poll(left).toEqual(["run.ended"]);
+    const odd = { saver: runtime.saver, graphs: { graph }, keepEvents: -1 };
+    expect(() => createRuntime(odd)).toThrow(/keepEvents is a number/);
   });
 
   it("can be left, and broken off", async () => {

@@ -1,6 +1,7 @@
 /** What runs stream, in both databases. */
 
 import { AIMessageChunk } from "@langchain/core/messages";
+import { MemorySaver, type SerializerProtocol } from "@langchain/langgraph-checkpoint";
 import { describe, expect, it } from "vitest";
 import type { HoldfastSaver } from "../../../checkpointers/saver.ts";
 import type { EventWriter, NewRunEvent } from "../../../src/run-event-store.ts";
@@ -10,6 +11,7 @@ import { ManualClock } from "../../../src/testing/index.ts";
 import { accept, claim, finish } from "../../../src/turns.ts";
 import { HOSTILE_IDS } from "../../conformance/steps/place.ts";
 import { PLACES } from "../../support/places.ts";
+import { execute } from "../../support/raw-tables.ts";
 import { chain, syncRun } from "../../support/small-graphs.ts";
 
 const BEGIN = { attempt: 0, n: 0 };
@@ -65,13 +67,13 @@ function said(events: RunEventStore, n: number, data: unknown, path?: string[]):
 }
 
 describe.each(PLACES)("what runs stream on %s", (_, newPlace) => {
-  async function begin(threadId = "t") {
+  async function begin(threadId = "t", serde?: SerializerProtocol) {
     const place = await newPlace();
     const clock = new ManualClock();
-    const saver = place.open({ clock });
+    const saver = place.open({ clock, ...(serde && { serde }) });
     await start(saver, threadId, "r");
     const writer = await take(saver, threadId);
-    return { place, clock, saver, writer, ...storesOf(saver) };
+    return { place, url: place.url, clock, saver, writer, ...storesOf(saver) };
   }
 
   it("reads back as it was, behind any place, a page at a time", async () => {
@@ -151,6 +153,30 @@ describe.each(PLACES)("what runs stream on %s", (_, newPlace) => {
       await events.append(writer, [said(events, 1, threadId)]);
       expect(await events.read(writer.seq, BEGIN, 1)).toMatchObject([{ data: threadId }]);
     }
+  });
+
+  it("is sealed where the saver has a serde of its own", async () => {
+    const { serde } = new MemorySaver();
+    const flip = (bytes: Uint8Array): Uint8Array => bytes.map((byte) => ~byte);
+    const sealing: SerializerProtocol = {
+      dumpsTyped: async (value) => {
+        const [type, bytes] = await serde.dumpsTyped(value);
+        return [type, flip(bytes)];
+      },
+      loadsTyped: (type, data) =>
+        serde.loadsTyped(type, flip(Buffer.from(data))) as Promise<unknown>,
+    };
+    const { url, events, writer } = await begin("t", sealing);
+    await events.append(writer, [said(events, 1, "a canary")]);
+    expect(await events.read(writer.seq, BEGIN, 10)).toMatchObject([{ data: "a canary" }]);
+    const rows = await execute(url, (table) => `SELECT * FROM ${table("run_events")}`);
+    const stored = rows
+      .flatMap(Object.values)
+      .map((value) =>
+        value instanceof Uint8Array ? Buffer.from(value).toString("latin1") : String(value),
+      );
+    expect(stored.length).toBeGreaterThan(5);
+    expect(stored.join(" ")).not.toContain("canary");
   });
 
   it("goes with a prune of its thread, and with its run", async () => {

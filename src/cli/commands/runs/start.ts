@@ -1,5 +1,6 @@
 import { Option, type Command } from "commander";
 import { InvalidInputError } from "../../../errors.ts";
+import type { StreamMode } from "../../../runtime/stream.ts";
 import type { MultitaskStrategy } from "../../../run-store.ts";
 import type { Act, Cli } from "../../cli.ts";
 import { isStateGraph } from "../../graph.ts";
@@ -18,6 +19,7 @@ interface Options {
   strategy: MultitaskStrategy;
   priority?: string;
   at?: string;
+  stream?: string;
   wait?: boolean;
 }
 
@@ -39,6 +41,7 @@ export function addStart(runs: Command, act: Act): void {
     )
     .option("--priority <n>", "greater goes first (default: 0)")
     .option("--at <time>", "not before: 2026-10-01T12:00Z, or 10m for in ten minutes")
+    .option("--stream <modes>", "keep what it streams, as messages,updates, for `runs tail`")
     .option("--wait", "wait for its result, as `runs wait` does")
     .addHelpText(
       "after",
@@ -46,6 +49,7 @@ export function addStart(runs: Command, act: Act): void {
 Examples:
   holdfast runs start research --input '{"topic": "kelp"}' --thread kelp-1
   holdfast runs start refund --input @order.json --run-id refund-42 --deadline 10m --wait
+  holdfast runs start research --input @topic.json --stream messages
   holdfast runs start digest --at 2026-10-01T06:00Z`,
     )
     .action((graph: string | undefined, options: Options) =>
@@ -55,13 +59,15 @@ Examples:
 
 async function start(cli: Cli, asked: string | undefined, options: Options): Promise<void> {
   const { io, out } = cli;
-  const { thread, runId, deadline, strategy, priority, at } = options;
+  const { stream, thread, runId, deadline, strategy, priority, at } = options;
   const input = await readJson(options.input, "--input", io);
   // To LangGraph no input means "go on".
   if (input === null) throw new InvalidInputError("--input: null is no input.");
   if (thread === "") throw new InvalidInputError("--thread: an id cannot be empty.");
   const said = {
     multitaskStrategy: strategy,
+    // The runtime says which there are.
+    ...(stream === undefined ? {} : { streamMode: stream.split(",") as StreamMode[] }),
     ...(thread === undefined ? {} : { threadId: thread }),
     ...(runId === undefined ? {} : { runId }),
     ...(deadline === undefined ? {} : { deadline: parseMilliseconds(deadline, "--deadline") }),

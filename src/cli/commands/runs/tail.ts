@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { InvalidInputError } from "../../../errors.ts";
 import { history } from "../../../history/history.ts";
 import type { HistoryPoint } from "../../../history/point.ts";
 import type { StoredRun } from "../../../run-store.ts";
@@ -8,33 +9,43 @@ import type { Act, Cli } from "../../cli.ts";
 import type { Saver } from "../../database.ts";
 import { instant, when } from "../../format.ts";
 import { findRun } from "../../lookup.ts";
-import { exitAs, follow, queueOf, statusOf } from "../../runs.ts";
+import { exitAs, follow, mustReadRun, queueOf, statusOf } from "../../runs.ts";
 import { harmless } from "../../text.ts";
 import { textOf } from "../../values.ts";
+import { tailStream } from "./tail-stream.ts";
 
 export function addTail(runs: Command, act: Act): void {
   runs
     .command("tail")
     .description(
-      "Follows a run: each superstep that it stores, and each change of its status, from its " +
-        "beginning until it has ended or a person is asked.",
+      "Follows a run until it has ended or a person is asked: what it streams, where that is kept " +
+        "(`runs start --stream`), and else each superstep that it stores and each change of its status.",
     )
     .argument("<run>", "its id, or a unique beginning of it")
+    .option("--after <id>", "of a stream: only what comes behind that event")
     .addHelpText(
       "after",
       `
 Examples:
   holdfast runs tail 4be1
+  holdfast runs tail 4be1 --after 1.42 -o json
   holdfast runs tail 4be1 -o jsonl | jq -r '.node // empty'
 
 Exit codes: 0 completed, 1 failed, cancelled or dead, 3 not found, 5 waiting for a person.`,
     )
-    .action((run: string) => act((cli) => tail(cli, run)));
+    .action((run: string, { after }: { after?: string }) => act((cli) => tail(cli, run, after)));
 }
 
-async function tail(cli: Cli, asked: string): Promise<void> {
+async function tail(cli: Cli, asked: string, after: string | undefined): Promise<void> {
   const saver = await cli.saver();
   const runId = await findRun(queueOf(saver), asked);
+  const stored = await mustReadRun(queueOf(saver), runId);
+  if ((stored.details.streamMode ?? []).length > 0) return tailStream(cli, saver, stored, after);
+  if (after !== undefined) {
+    throw new InvalidInputError(
+      `--after: run "${runId}" keeps nothing of its stream. Start one that does with: runs start --stream messages`,
+    );
+  }
   let known: string | undefined;
   let last = "";
   const run = await follow(cli, saver, runId, async (now) => {
