@@ -201,7 +201,7 @@ export class Attempt {
       return takeBack(run, failure ?? new Error("What the run did was undone."));
     }
     const at = await this.#adapt(run, level);
-    if (isFinished(at)) return finish(run, { status: "completed" });
+    if (isFinished(at)) return finish(run, { status: "completed" }, { level: at });
     this.#noteRunning(run);
     return goOn(run, at, {});
   }

@@ -44,15 +44,17 @@ export async function goOn(
     said = { approve: false, answers: {}, ran: next.move === "invoke" };
     switch (next.move) {
       case "done":
-        return finish(run, { status: "completed" });
+        return finish(run, { status: "completed" }, { level });
       case "ask":
-        return finish(run, {
-          status: "interrupted",
-          gates: next.gates,
-          questions: next.questions,
-        });
-      case "park":
-        return finish(run, { status: "parked", resumeAt: next.resumeAt, reason: next.reason });
+        return finish(
+          run,
+          { status: "interrupted", gates: next.gates, questions: next.questions },
+          { level },
+        );
+      case "park": {
+        const { resumeAt, reason } = next;
+        return finish(run, { status: "parked", resumeAt, reason }, { level });
+      }
       case "reject":
         return takeBack(run, next.error);
       case "wait":

@@ -7,7 +7,13 @@
  */
 
 import type { RunnableConfig } from "@langchain/core/runnables";
-import { ERROR, INTERRUPT, RESUME, SCHEDULED } from "@langchain/langgraph-checkpoint";
+import {
+  ERROR,
+  INTERRUPT,
+  RESUME,
+  SCHEDULED,
+  copyCheckpoint,
+} from "@langchain/langgraph-checkpoint";
 import type {
   BaseCheckpointSaver,
   CheckpointPendingWrite,
@@ -42,6 +48,7 @@ export interface Level {
   namespace: string;
   graph: RunnableGraph;
   tuple: CheckpointTuple;
+  values: Record<string, unknown>;
   tasks: Task[];
 }
 
@@ -73,8 +80,9 @@ export async function readLevel(
   };
   const tuple = await saver.getTuple(config);
   if (tuple === undefined) return undefined;
-  const snapshot = await graph.getState(
-    namespace === "" ? config : withCheckpointer(config, saver),
+  const view = showing(saver, tuple, namespace);
+  const snapshot = await withSaver(graph, view).getState(
+    namespace === "" ? config : withCheckpointer(config, view),
   );
   const writes = tuple.pendingWrites ?? [];
   const tasks: Task[] = [];
@@ -82,7 +90,26 @@ export async function readLevel(
     const levels = await readSubgraphs(graph, saver, threadId, namespace, { id, name });
     tasks.push(judge(id, name, writes, levels));
   }
-  return { namespace, graph, tuple, tasks };
+  const values = snapshot.values as Record<string, unknown>;
+  return { namespace, graph, tuple, values, tasks };
+}
+
+/** A saver that need not read again what was just read. */
+function showing(
+  saver: BaseCheckpointSaver,
+  tuple: CheckpointTuple,
+  namespace: string,
+): BaseCheckpointSaver {
+  const view = Object.create(saver) as BaseCheckpointSaver;
+  view.getTuple = (config) => {
+    const { checkpoint_ns: ns = "", checkpoint_id: id } = config.configurable ?? {};
+    if (ns !== namespace || (id !== undefined && id !== tuple.checkpoint.id)) {
+      return saver.getTuple(config);
+    }
+    // LangGraph applies pending writes to what it is given.
+    return Promise.resolve({ ...tuple, checkpoint: copyCheckpoint(tuple.checkpoint) });
+  };
+  return view;
 }
 
 /** LangGraph takes the saver from here when it reads the state of a subgraph. */
