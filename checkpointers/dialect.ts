@@ -6,6 +6,7 @@
 
 import type { Cell } from "./encoding/cells.ts";
 import type { ApprovalRows } from "./steps/approval-rows.ts";
+import type { EventWaitRows } from "./steps/event-wait-rows.ts";
 import type { LeaseRows } from "./steps/lease-rows.ts";
 import type { EffectRows } from "./steps/effect-rows.ts";
 import type { EventRow, EventRows } from "./steps/event-rows.ts";
@@ -302,4 +303,5 @@ export interface Dialect {
   readonly events: EventRows;
   readonly runEvents: RunEventRows;
   readonly schedules: ScheduleRows;
+  readonly eventWaits: EventWaitRows;
 }

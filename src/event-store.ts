@@ -38,6 +38,41 @@ export interface EmittingTask {
   taskId: string;
 }
 
+/** An event in the order in which waits take them: by `at`, then by `seq`. */
+export interface PlacedEvent extends StoredEvent {
+  seq: number;
+}
+
+/** A wait as its node begins it. */
+export interface NewWait {
+  /** 32 hex digits: the same for the same wait of a task that runs again. */
+  id: string;
+  threadId: string;
+  /** The task that waits, whose waits go with its checkpoint; undefined for a wait of the whole thread. */
+  task: EmittingTask | undefined;
+  name: string;
+  /** What must match: the paths, and a hash of the values there. */
+  paths: string;
+  hash: string;
+  runId: string | undefined;
+  /** Earlier events are not meant for it. */
+  since: number;
+  /** The event that began its run. */
+  except: string | undefined;
+  /** How long it waits, in milliseconds; undefined for ever. */
+  timeout: number | undefined;
+}
+
+/** A wait as it stands. */
+export interface EventWait {
+  id: string;
+  /** False once it is over: with an event, or without one, since its time was up. */
+  isOpen: boolean;
+  isLooked: boolean;
+  event: PlacedEvent | undefined;
+  deadlineAt: number | undefined;
+}
+
 export interface EventQuery {
   name?: string;
   /** That left at that instant or later. */
@@ -56,6 +91,34 @@ export interface EventStore {
   isKept(task: EmittingTask): Promise<boolean>;
   /** @returns false where one with this id has left before */
   add(event: { id: string; name: string; payload: string }): Promise<boolean>;
+  /** Begins a wait, or finds it where it was begun before. */
+  openWait(wait: NewWait): Promise<EventWait>;
+  /**
+   * Events that an open wait may take, but for what must match: that came since it may, and before its
+   * deadline, and that no wait of its thread had taken when it began. In order; a page at a time.
+   */
+  candidates(waitId: string, after: PlacedEvent | undefined): Promise<PlacedEvent[]>;
+  /** Gives an open wait an event, unless it has been given an earlier one. */
+  offer(waitId: string, seq: number): Promise<void>;
+  /** All that came before the wait has been looked through. */
+  looked(waitId: string): Promise<void>;
+  /** Ends a wait that has been given an event, and one whose time is up; any other one stays open. */
+  settle(waitId: string, isTimeUp: boolean): Promise<EventWait>;
+  /** Whether there is something new for one of these waits. */
+  heard(waitIds: readonly string[]): Promise<boolean>;
+
+  /** Events that open waits have not been looked at for, in the order in which they came. */
+  undelivered(limit: number): Promise<{ seq: number; name: string }[]>;
+  /** The different `paths` of open waits for events of a name: one step in an index for each. */
+  pathsOf(name: string): Promise<string[]>;
+  read(seqs: readonly number[]): Promise<PlacedEvent[]>;
+  /**
+   * Gives an event to the open waits that it matches.
+   * @returns their threads, also those of waits that had been given it before
+   */
+  give(seq: number, matches: readonly { paths: string; hash: string }[]): Promise<string[]>;
+  delivered(seqs: readonly number[]): Promise<void>;
+
   /** Latest first. */
   list(query?: EventQuery): Promise<StoredEvent[]>;
   /** Hears whenever events have left by this saver. @returns stops listening */

@@ -21,6 +21,8 @@ export { approvals } from "./steps/inbox.ts";
 export type { AnswerOptions, Inbox, ListApprovalsOptions } from "./steps/inbox.ts";
 export type { Approval, ApprovalAnswer, ApprovalStatus, ApprovalVerb } from "./approval-store.ts";
 export { emit } from "./steps/emit.ts";
+export { waitForEvent } from "./steps/wait-for-event.ts";
+export type { ReceivedEvent, WaitForEventOptions } from "./steps/wait-for-event.ts";
 export { sleep, sleepUntil } from "./steps/sleep.ts";
 export { progress } from "./steps/progress.ts";
 export { parkOf } from "./steps/wait.ts";
@@ -84,6 +86,7 @@ export type {
 /** A runtime: runs that are accepted durably, and done by workers of any number of processes. */
 export { createRuntime } from "./runtime/create-runtime.ts";
 export type { Runtime } from "./runtime/runtime.ts";
+export type { EmitOptions, Emitted } from "./runtime/event-desk.ts";
 export type {
   GraphOptions,
   RunInfo,

@@ -30,10 +30,32 @@ export function eventRows(connection: Connection): EventRows {
       const rows = await connection.query(
         `SELECT e.*, t.name AS thread_name, t.name_bytes FROM ${events} e
          LEFT JOIN ${threads} t ON t.key = e.thread_key
-         WHERE ${where.join(" AND ")} ORDER BY e.seq DESC LIMIT $${values.length + 1}`,
+         WHERE ${where.join(" AND ")} ORDER BY e.created_at DESC, e.seq DESC LIMIT $${values.length + 1}`,
         [...values, limit],
       );
       return rows.map(foundEvent);
+    },
+    async read(seqs) {
+      const rows = await connection.query(
+        `SELECT e.*, t.name AS thread_name, t.name_bytes FROM ${events} e
+         LEFT JOIN ${threads} t ON t.key = e.thread_key
+         WHERE e.seq = ANY ($1::bigint[]) ORDER BY e.seq`,
+        [array.bigints(seqs)],
+      );
+      return rows.map(foundEvent);
+    },
+    async undelivered(limit) {
+      const rows = await connection.query(
+        `SELECT seq, name FROM ${events} WHERE pending ORDER BY seq LIMIT $1`,
+        [limit],
+      );
+      return rows as { seq: number; name: string }[];
+    },
+    async delivered(seqs) {
+      await connection.query(
+        `UPDATE ${events} SET pending = false WHERE seq = ANY ($1::bigint[])`,
+        [array.bigints(seqs)],
+      );
     },
   };
 }
@@ -48,7 +70,7 @@ export function eventValues(rows: readonly EventRow[]): SqlValue[] {
   ];
 }
 
-function foundEvent(row: SqlRow): FoundEvent {
+export function foundEvent(row: SqlRow): FoundEvent {
   return {
     seq: row["seq"] as number,
     id: row["id"] as string,

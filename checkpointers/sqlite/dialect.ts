@@ -7,6 +7,7 @@ import { attemptRows } from "./attempts.ts";
 import * as checkpoints from "./checkpoints.ts";
 import type { Connection } from "./connection.ts";
 import { effectRows } from "./effects.ts";
+import { eventWaitRows } from "./event-waits.ts";
 import { eventRows } from "./events.ts";
 import { leaseRows } from "./leases.ts";
 import { runEventRows } from "./run-events.ts";
@@ -60,5 +61,6 @@ export function sqliteDialect(connection: Connection, where: string, clock: Cloc
     events: eventRows(connection),
     runEvents: runEventRows(connection),
     schedules: scheduleRows(connection),
+    eventWaits: eventWaitRows(connection),
   };
 }

@@ -24,12 +24,38 @@ export function eventRows(connection: Connection): EventRows {
           .sql(
             `SELECT e.*, t.name AS thread_name FROM holdfast_events e
              LEFT JOIN holdfast_threads t ON t.key = e.thread_key
-             WHERE ${where.join(" AND ")} ORDER BY e.seq DESC LIMIT ?`,
+             WHERE ${where.join(" AND ")} ORDER BY e.created_at DESC, e.seq DESC LIMIT ?`,
           )
           .all(...values, limit)
           .map((row) => foundEvent(row as SqlRow)),
       );
     },
+    read: (seqs) =>
+      connection.read(() =>
+        connection
+          .sql(
+            `SELECT e.*, t.name AS thread_name FROM holdfast_events e
+             LEFT JOIN holdfast_threads t ON t.key = e.thread_key
+             WHERE e.seq IN (SELECT value FROM json_each(?)) ORDER BY e.seq`,
+          )
+          .all(JSON.stringify(seqs))
+          .map((row) => foundEvent(row as SqlRow)),
+      ),
+    undelivered: (limit) =>
+      connection.read(
+        () =>
+          connection
+            .sql("SELECT seq, name FROM holdfast_events WHERE pending ORDER BY seq LIMIT ?")
+            .all(limit) as { seq: number; name: string }[],
+      ),
+    delivered: (seqs) =>
+      connection.write(() => {
+        connection
+          .sql(
+            "UPDATE holdfast_events SET pending = 0 WHERE seq IN (SELECT value FROM json_each(?))",
+          )
+          .run(JSON.stringify(seqs));
+      }),
   };
 }
 
@@ -41,7 +67,7 @@ export function insertEvent(connection: Connection, row: EventRow): boolean {
   return Number(changes) > 0;
 }
 
-function foundEvent(row: SqlRow): FoundEvent {
+export function foundEvent(row: SqlRow): FoundEvent {
   return {
     seq: row["seq"] as number,
     id: row["id"] as string,

@@ -35,4 +35,8 @@ export interface EventRows {
     since: number | undefined;
     limit: number;
   }): Promise<FoundEvent[]>;
+  read(seqs: readonly number[]): Promise<FoundEvent[]>;
+  /** In the order in which they came. */
+  undelivered(limit: number): Promise<{ seq: number; name: string }[]>;
+  delivered(seqs: readonly number[]): Promise<void>;
 }

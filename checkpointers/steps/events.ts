@@ -1,18 +1,29 @@
 /** Events over a database's rows: payloads are sealed, names and ids are not. */
 
 import { InvalidInputError } from "../../src/errors.ts";
-import type { EmittingTask, EventQuery, EventStore, StoredEvent } from "../../src/event-store.ts";
+import type {
+  EmittingTask,
+  EventQuery,
+  EventStore,
+  EventWait,
+  NewWait,
+  PlacedEvent,
+  StoredEvent,
+} from "../../src/event-store.ts";
 import { keyOf } from "../../src/ids.ts";
-import { parseCell } from "../encoding/cells.ts";
+import { parseCell, type Cell } from "../encoding/cells.ts";
 import { Decoder } from "../encoding/decode.ts";
 import { encode } from "../encoding/encode.ts";
 import { stringify, type Node } from "../encoding/tree.ts";
+import type { EventWaitRows, WaitRow } from "./event-wait-rows.ts";
 import type { EventRows, FoundEvent } from "./event-rows.ts";
 import type { StepParts } from "./parts.ts";
 import { fromText, threadIdOf, toText } from "./texts.ts";
 
 const DEFAULT_LIMIT = 100;
 const MAX_TEXT = 200;
+/** Of candidates, looked through in memory. */
+const PAGE = 100;
 
 export class Events implements EventStore {
   readonly #parts: StepParts;
@@ -73,6 +84,72 @@ export class Events implements EventStore {
     return Promise.all(found.map((row) => this.#event(row)));
   }
 
+  async openWait(wait: NewWait): Promise<EventWait> {
+    const { id, threadId, task, name, paths, hash, runId, since, except, timeout } = wait;
+    const rows = await this.#waits();
+    const found = await rows.read(id);
+    if (found !== undefined) return this.#wait(found);
+    await rows.insert({
+      ...{ id, paths, hash, since },
+      thread: keyOf(threadId),
+      ns: keyOf(task?.namespace ?? ""),
+      checkpoint: keyOf(task?.checkpointId ?? ""),
+      task: keyOf(task?.taskId ?? ""),
+      name: toText(checkText("name", name)),
+      runId: runId === undefined ? null : toText(runId),
+      exceptId: except === undefined ? null : toText(except),
+      timeout: timeout ?? null,
+    });
+    return this.#mustRead(id);
+  }
+
+  async candidates(waitId: string, after: PlacedEvent | undefined): Promise<PlacedEvent[]> {
+    const found = await (await this.#waits()).candidates(waitId, after, PAGE);
+    return Promise.all(found.map((row) => this.#event(row)));
+  }
+
+  async offer(waitId: string, seq: number): Promise<void> {
+    await (await this.#waits()).offer(waitId, seq);
+  }
+
+  async looked(waitId: string): Promise<void> {
+    await (await this.#waits()).looked(waitId);
+  }
+
+  async settle(waitId: string, isTimeUp: boolean): Promise<EventWait> {
+    await (await this.#waits()).settle(waitId, isTimeUp);
+    return this.#mustRead(waitId);
+  }
+
+  async heard(waitIds: readonly string[]): Promise<boolean> {
+    return (await (await this.#waits()).countIdle(waitIds)) < new Set(waitIds).size;
+  }
+
+  async undelivered(limit: number): Promise<{ seq: number; name: string }[]> {
+    const found = await (await this.#rows()).undelivered(limit);
+    return found.map(({ seq, name }) => ({ seq, name: fromText(name) }));
+  }
+
+  async pathsOf(name: string): Promise<string[]> {
+    return (await this.#waits()).pathsOf(toText(name));
+  }
+
+  async read(seqs: readonly number[]): Promise<PlacedEvent[]> {
+    const found = await (await this.#rows()).read(seqs);
+    return Promise.all(found.map((row) => this.#event(row)));
+  }
+
+  async give(seq: number, matches: readonly { paths: string; hash: string }[]): Promise<string[]> {
+    const { cells } = this.#parts;
+    const found = await (await this.#waits()).give(seq, matches);
+    const threads = found.map(({ thread, threadName }) => threadIdOf(cells, thread, threadName));
+    return [...new Set(await Promise.all(threads))];
+  }
+
+  async delivered(seqs: readonly number[]): Promise<void> {
+    await (await this.#rows()).delivered(seqs);
+  }
+
   onLeft(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => {
@@ -90,13 +167,43 @@ export class Events implements EventStore {
     return this.#parts.dialect.events;
   }
 
-  async #event(row: FoundEvent): Promise<StoredEvent> {
+  async #waits(): Promise<EventWaitRows> {
+    await this.#parts.ready();
+    return this.#parts.dialect.eventWaits;
+  }
+
+  async #mustRead(waitId: string): Promise<EventWait> {
+    const row = await (await this.#waits()).read(waitId);
+    if (row !== undefined) return this.#wait(row);
+    throw new InvalidInputError("A wait for an event is gone: its thread was deleted meanwhile.");
+  }
+
+  async #wait({ id, isOpen, isLooked, deadlineAt, ...row }: WaitRow): Promise<EventWait> {
+    const { eventSeq: seq, eventId, eventAt, eventData } = row;
+    const event =
+      seq === null
+        ? undefined
+        : {
+            ...{ seq, id: fromText(eventId as string), name: fromText(row.name) },
+            ...{ payload: await this.#payload(eventData as Cell), at: eventAt as number },
+            ...{ threadId: undefined, runId: undefined },
+          };
+    return { id, isOpen, isLooked, event, deadlineAt: deadlineAt ?? undefined };
+  }
+
+  async #payload(data: Cell): Promise<unknown> {
     const { cells, types } = this.#parts;
-    const tree = parseCell(await cells.open(row.data), "payload of an event") as Node;
+    const tree = parseCell(await cells.open(data), "payload of an event") as Node;
+    return new Decoder(types).decode(tree);
+  }
+
+  async #event(row: FoundEvent): Promise<PlacedEvent> {
+    const { cells } = this.#parts;
     return {
+      seq: row.seq,
       id: fromText(row.id),
       name: fromText(row.name),
-      payload: new Decoder(types).decode(tree),
+      payload: await this.#payload(row.data),
       at: row.createdAt,
       threadId:
         row.thread === null ? undefined : await threadIdOf(cells, row.thread, row.threadName),

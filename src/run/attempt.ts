@@ -41,6 +41,7 @@ import {
   takeBack,
   unfinishedFailure,
 } from "./take-back.ts";
+import { NEVER } from "../steps/wait.ts";
 import { isFinished, readLevel, type Level } from "./tasks.ts";
 
 /** Shorter waits than this stay in the process. */
@@ -305,7 +306,11 @@ export class Attempt {
       }
       case "parked":
         return {
-          ending: { status: "parked", startAt: outcome.resumeAt, reason: outcome.reason },
+          ending: {
+            status: "parked",
+            startAt: this.#resumeAt(outcome.resumeAt),
+            reason: outcome.reason,
+          },
           end: undefined,
         };
       case "interrupted":
@@ -327,6 +332,12 @@ export class Attempt {
     steps?.status.note(threadId, { status: "interrupted", errorMessage: message });
     await steps?.status.flush();
     return { ending: { status: "interrupted", reason: message }, end: undefined };
+  }
+
+  /** Undefined where no time ends the wait. At its deadline a run is ended, whatever it waits for. */
+  #resumeAt(resumeAt: number): number | undefined {
+    const at = Math.min(resumeAt, this.#options.run.deadlineAt ?? NEVER);
+    return at === NEVER ? undefined : at;
   }
 
   /** When a question's time is up, and what its author said is then to be done. */

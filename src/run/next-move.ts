@@ -4,7 +4,7 @@ import type { Approval } from "../approval-store.ts";
 import { RejectedError, markExhausted } from "../errors.ts";
 import { decisionOf } from "../steps/approval-rules.ts";
 import { withLeaseOf } from "../step-store.ts";
-import { isParked } from "../steps/wait.ts";
+import { isParked, type Parked } from "../steps/wait.ts";
 import { recallAnswers, type Answers } from "./answers.ts";
 import { approve, gatesOf, type Gate } from "./gate.ts";
 import { askAtGates, closeGates } from "./inbox-gates.ts";
@@ -47,22 +47,35 @@ export async function nextMove(
   for (const question of questions) {
     if (await isDecided(run, question)) return { move: "invoke", answers };
   }
+  if (await hasHeard(run, level)) return { move: "invoke", answers };
   return waitFor(run, level, questions);
 }
 
 /** All that is open waits for a person or for a time. */
 function waitFor(run: Run, level: Level, questions: Question[]): Move {
-  const [next] = questionsOf(level)
-    .map(({ value }) => value)
-    .filter(isParked)
-    .toSorted((a, b) => a.resumeAt - b.resumeAt);
+  const parks = parksOf(level);
+  const [next] = parks.toSorted((a, b) => a.resumeAt - b.resumeAt);
   if (next === undefined) return { move: "ask", gates: [], questions };
   const { resumeAt, reason } = next;
   if (resumeAt <= run.clock.now()) return { move: "invoke", answers: {} };
   if (questions.length > 0) return { move: "ask", gates: [], questions };
-  return run.options.park === true
-    ? { move: "park", resumeAt, reason }
+  if (run.options.park === true) return { move: "park", resumeAt, reason };
+  // For an event a node waits itself, where it is not parked.
+  return parks.some(({ waits }) => waits !== undefined)
+    ? { move: "invoke", answers: {} }
     : { move: "wait", until: resumeAt };
+}
+
+function parksOf(level: Level): Parked[] {
+  return questionsOf(level)
+    .map(({ value }) => value)
+    .filter(isParked);
+}
+
+/** Whether an event has come that something waits for. */
+async function hasHeard({ steps }: Run, level: Level): Promise<boolean> {
+  const waits = parksOf(level).flatMap((park) => park.waits ?? []);
+  return waits.length > 0 && (await steps?.events?.heard(waits)) === true;
 }
 
 /** Whether the inbox has an answer to an `approval()`, or its time is up. */

@@ -35,6 +35,7 @@ import { resolveBudget } from "../policy/budget.ts";
 import { durableFieldsOf, durableState } from "../state.ts";
 import * as turns from "../turns.ts";
 import { Worker, type Chore, type DrainOptions, type WorkerOptions } from "../worker/worker.ts";
+import { EventDesk, type Emitted, type EmitOptions } from "./event-desk.ts";
 import { hosted } from "./hosted.ts";
 import { infoOf } from "./info.ts";
 import { EventSweep } from "./event-sweep.ts";
@@ -64,6 +65,7 @@ export class Runtime {
   readonly #workers = new Set<Worker>();
   readonly #chores: Chore[] = [];
   readonly #schedules: Schedules;
+  readonly #desk: EventDesk;
   #started: Promise<void> | undefined;
   /** Rings for a run that a worker of this process has left, and for its stream. */
   readonly #bell: Bell;
@@ -98,6 +100,8 @@ export class Runtime {
     );
     const { clock } = saver.steps;
     this.#engine.attach({ queue, clock, graphs: [...this.#graphs.keys()] });
+    this.#desk = new EventDesk(saver, this.#engine, [...this.#graphs.keys()]);
+    this.#chores.push(this.#desk);
     this.#inbox = approvals(saver);
     this.#own = worker;
     this.#schedules = new Schedules({
@@ -252,6 +256,17 @@ export class Runtime {
   async resume(threadId: string, value?: unknown): Promise<RunInfo[]> {
     if (value !== undefined) await this.#answer(threadId, value);
     return this.#wake(threadId);
+  }
+
+  /**
+   * Tells all who wait for it that something has happened: nodes (`waitForEvent`) and listeners.
+   *
+   * @param name at most 200 characters; names that begin with "run." are holdfast's own
+   * @throws {UnserializableError} the payload cannot be stored faithfully
+   * @throws {InvalidInputError} a name or id that none can have
+   */
+  emit(name: string, payload?: unknown, options: EmitOptions = {}): Promise<Emitted> {
+    return this.#desk.emit(name, payload, options);
   }
 
   /** Questions and gates of all threads. */
@@ -462,6 +477,7 @@ export class Runtime {
   async close(options?: DrainOptions): Promise<void> {
     await this.#started?.catch(() => undefined);
     await Promise.all([...this.#workers].map((worker) => worker.drain(options)));
+    this.#desk.end();
     await this.#engine.end();
   }
 

@@ -11,7 +11,8 @@
 
 import { currentAttempt, currentNode, type NodeContext } from "../context.ts";
 import { InvalidInputError, NotDurableError } from "../errors.ts";
-import { EVENTS_CHANNEL, type EmittedWrite, type EventStore } from "../event-store.ts";
+import { EVENTS_CHANNEL, type EmittedWrite } from "../event-store.ts";
+import { whyUnkept } from "./kept-task.ts";
 
 type Send = (writes: [channel: string, value: unknown][]) => void;
 
@@ -42,11 +43,11 @@ export async function emit(name: string, payload?: unknown): Promise<void> {
         "runtime.emit().",
     );
   }
-  refuseUnstable(name, node);
   const send = sendOf(name, node);
   const write: EmittedWrite = { name, payload: store.serialize(name, payload, node.node) };
   send([[EVENTS_CHANNEL, write]]);
-  await mustBeKept(name, node, store);
+  const why = await whyUnkept(node, store);
+  if (why !== undefined) throw unkept(name, node.node, why);
 }
 
 /** @throws {InvalidInputError} it is none for users */
@@ -71,25 +72,6 @@ function sendOf(name: string, node: NodeContext): Send {
   }
   const send = isOwn ? attempt.send : undefined;
   return send ?? (node.config.configurable?.["__pregel_send"] as Send);
-}
-
-function refuseUnstable(name: string, { durability, config, node }: NodeContext): void {
-  if (durability === "exit")
-    throw unkept(name, node, 'durability "exit" stores nothing in between');
-  const { langgraph_triggers: triggers, langgraph_path: path } = config.metadata ?? {};
-  const isBody = node !== "__start__" && Array.isArray(triggers) && triggers.includes("__start__");
-  const isCall = Array.isArray(path) && path.at(-1) === true;
-  if (isBody || isCall) throw unkept(name, node, "it is the functional API's");
-}
-
-/** A subgraph that keeps no checkpoints would lose it. */
-async function mustBeKept(
-  name: string,
-  { task, node }: NodeContext,
-  store: EventStore,
-): Promise<void> {
-  if (await store.isKept(task)) return;
-  throw unkept(name, node, "the checkpoint that its node runs from is not stored");
 }
 
 function unkept(name: string, node: string, why: string): NotDurableError {

@@ -20,7 +20,7 @@ import { leftBehind } from "./left-behind.ts";
 import { noteStop, stepName } from "./status.ts";
 import { memoryFor, stepsOf } from "./steps-of.ts";
 import { TaskRecord, sleepsOf } from "./task-record.ts";
-import { parkingOf, waitIn } from "./wait.ts";
+import { park, parkingOf, waitIn } from "./wait.ts";
 
 /** What executions gave up on, by LangGraph's scratchpad, which its own retries share. */
 const gaveUp = new WeakMap<object, { error: unknown }>();
@@ -71,9 +71,24 @@ async function resume(execution: Execution): Promise<void> {
     noteStop(execution, "asked");
     throw new GraphInterrupt(left.question);
   }
-  if (left?.parked !== undefined) {
-    await waitIn(execution, left.parked.resumeAt, left.parked.reason);
-  }
+  if (left?.parked === undefined) return;
+  const { resumeAt, reason, waits } = left.parked;
+  if (waits === undefined) await waitIn(execution, resumeAt, reason);
+  else await parkAgain(execution, resumeAt, reason, waits);
+}
+
+/** What waits for events waits in its body, unless it is parked as long as nothing is new for it. */
+async function parkAgain(
+  execution: Execution,
+  resumeAt: number,
+  reason: string,
+  waits: readonly string[],
+): Promise<void> {
+  const { node, steps, parks, parkAfter } = execution;
+  if (!parks || resumeAt - (await steps.now()) <= parkAfter) return;
+  if ((await steps.events?.heard(waits)) !== false) return;
+  noteStop(execution, "parked");
+  throw park(node, reason, resumeAt, undefined, waits);
 }
 
 /** A durable node in another one's body, whose task it shares: a policy of its own, kept in memory. */

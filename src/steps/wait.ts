@@ -32,9 +32,14 @@ import { stepsOf } from "./steps-of.ts";
 export interface Parked {
   kind: "parked";
   reason: string;
-  /** Invoked earlier, the graph only parks again. Milliseconds since the epoch. */
+  /** Invoked earlier, the graph only parks again. Milliseconds since the epoch; {@link NEVER} without a deadline. */
   resumeAt: number;
+  /** What else ends it: waits for events, by their ids. */
+  waits?: readonly string[];
 }
+
+/** The last instant that a `Date` can tell: a wait that only something else ends. */
+export const NEVER = 8_640_000_000_000_000;
 
 /** Where a wait takes place, and whether it may be parked. */
 export interface WaitPlace {
@@ -112,16 +117,20 @@ export function park(
   reason: string,
   resumeAt: number,
   attempt?: { parked: Error | undefined },
+  waits: readonly string[] = [],
 ): GraphInterrupt {
-  const value: Parked = { kind: "parked", reason, resumeAt };
+  const before = parkedBy(attempt?.parked);
+  const earliest =
+    before !== undefined && before.resumeAt <= resumeAt ? before : { reason, resumeAt };
+  const all = [...new Set([...(before?.waits ?? []), ...waits])];
+  const value: Parked = {
+    ...{ kind: "parked", reason: earliest.reason, resumeAt: earliest.resumeAt },
+    ...(all.length > 0 && { waits: all }),
+  };
   const error = new GraphInterrupt([{ id: parkId(node), value }]);
-  if (attempt !== undefined) {
-    // A question stays the one that it was: it is answered before any timer is of use.
-    const before = parkedBy(attempt.parked);
-    if (attempt.parked === undefined || (before !== undefined && before.resumeAt > resumeAt)) {
-      attempt.parked = error;
-    }
-  }
+  // A question stays the one that it was: it is answered before any timer is of use.
+  if (attempt !== undefined && (attempt.parked === undefined || before !== undefined))
+    attempt.parked = error;
   events.emit("run.parked", { ...originOf(node), reason, resumeAt });
   return error;
 }

@@ -21,7 +21,7 @@ const GOLDEN: Record<string, string> = {
   "postgres/0007_run_events.sql":
     "0370e6dc1d28a4f16b01a667e4843505ababf130d371f411743497c0ee7fe40f",
   "postgres/0008_schedules.sql": "0c79359e9acc46b00c475ffe45a53625cea6da1704eba080fc1162472e6c8370",
-  "postgres/0009_events.sql": "bfa7b57528f6062f7c71ba4c14ca36cb1ea6928a52b652ddd5994c86e2a4457f",
+  "postgres/0009_events.sql": "7f4017f6906f70947670adc9b5475b15bbfed0c30c034aa2711acd9f028e0ab6",
   "postgres/0010_run_versions.sql":
     "f12fd369d68d7b215cee2ad855bf029ed8dada180a9d92f6e0315e8882ced316",
   "sqlite/0001_checkpoints.sql": "6f779114a859d64fdd9dcd242cc044312160db7bafb7dc0b342db2fd1c6d60c9",
@@ -32,7 +32,7 @@ const GOLDEN: Record<string, string> = {
   "sqlite/0006_runs.sql": "5e2fdc5a674b965acd6531295736cbed5506973f56fed27cb6ba1774df515778",
   "sqlite/0007_run_events.sql": "eab9b31d28313418caf17944502d330878deec45645e601ebd84dfae235592df",
   "sqlite/0008_schedules.sql": "dc0f1fd1ef5ff5cbeb3434d582abd7f17a94287c83c50d107413752e11bf7ee9",
-  "sqlite/0009_events.sql": "bdd374d7a0bc60c38fa1d403d9f84f609cba0e31d79f492a15086e2a39a0a289",
+  "sqlite/0009_events.sql": "cd4a0a34ea571332fbedd9b3166edec017e52f3bc134f15a361274a973c0e852",
   "sqlite/0010_run_versions.sql":
     "0fb4e6bbd8f3d50a1a81b187666e2090c19324d3593c3451ba0ac0d691e7555b",
 };

@@ -15,7 +15,8 @@ CREATE TABLE {schema}.{prefix}events (
   data text,
   data_bytes bytea
 );
-CREATE INDEX {prefix}events_name ON {schema}.{prefix}events (name, seq);
+CREATE INDEX {prefix}events_name ON {schema}.{prefix}events (name, created_at, seq);
+CREATE INDEX {prefix}events_age ON {schema}.{prefix}events (created_at, seq);
 CREATE INDEX {prefix}events_order ON {schema}.{prefix}events (name, xid, seq);
 CREATE INDEX {prefix}events_pending ON {schema}.{prefix}events (seq) WHERE pending;
 
@@ -32,8 +33,12 @@ CREATE TABLE {schema}.{prefix}event_waits (
   match_hash text COLLATE "C" NOT NULL,
   run_id text COLLATE "C",
   since bigint NOT NULL,
+  -- The one that began its run.
+  except_id text,
   created_at bigint NOT NULL,
   deadline_at bigint,
+  -- Whether events that came before it have been looked through.
+  is_looked boolean NOT NULL DEFAULT false,
   -- Until its node has been given the event, or was told that the time is up.
   is_open boolean NOT NULL DEFAULT true,
   event_seq bigint,

@@ -11,7 +11,8 @@ CREATE TABLE holdfast_events (
   pending INTEGER NOT NULL DEFAULT 1,
   data BLOB NOT NULL
 );
-CREATE INDEX holdfast_events_name ON holdfast_events (name, seq);
+CREATE INDEX holdfast_events_name ON holdfast_events (name, created_at, seq);
+CREATE INDEX holdfast_events_age ON holdfast_events (created_at, seq);
 CREATE INDEX holdfast_events_pending ON holdfast_events (seq) WHERE pending;
 
 CREATE TABLE holdfast_event_waits (
@@ -27,8 +28,12 @@ CREATE TABLE holdfast_event_waits (
   match_hash TEXT NOT NULL,
   run_id TEXT,
   since INTEGER NOT NULL,
+  -- The one that began its run.
+  except_id TEXT,
   created_at INTEGER NOT NULL,
   deadline_at INTEGER,
+  -- Whether events that came before it have been looked through.
+  is_looked INTEGER NOT NULL DEFAULT 0,
   -- Until its node has been given the event, or was told that the time is up.
   is_open INTEGER NOT NULL DEFAULT 1,
   event_seq INTEGER,
