@@ -88,17 +88,17 @@ export interface HoldfastEvents {
   "run.abandoned": EventOrigin & { error: unknown };
   /** It was given up, since its workers died again and again: a person must look. */
   "run.dead": EventOrigin & { graph: string; crashes: number; reason?: string | undefined };
-  /** It accepted a run for the instant `at`. */
-  "schedule.fired": EventOrigin & { schedule: string; graph: string; at: number };
+  /** A run was accepted for that instant. */
+  "schedule.fired": EventOrigin & { schedule: string; graph: string; scheduledAt: number };
   /**
-   * Instants from `at` to `until` were left out for good: nobody was there to fire them, or the thread
+   * Instants from `scheduledAt` to `untilAt` were left out for good: nobody was there to fire them, or the thread
    * did not take the run.
    */
   "schedule.skipped": EventOrigin & {
     schedule: string;
     graph: string;
-    at: number;
-    until: number;
+    scheduledAt: number;
+    untilAt: number;
     reason: string;
   };
   /** A worker could not ask the database for work, or fire a schedule; it tries again. */

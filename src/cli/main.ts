@@ -16,6 +16,7 @@ import { addMigrate } from "./commands/migrate.ts";
 import { addResume } from "./commands/resume.ts";
 import { addRun } from "./commands/run.ts";
 import { addRuns } from "./commands/runs/index.ts";
+import { addSchedules } from "./commands/schedules/index.ts";
 import { addStatus } from "./commands/status.ts";
 import { addStuck } from "./commands/stuck.ts";
 import { addThreads } from "./commands/threads/index.ts";
@@ -95,6 +96,7 @@ Exit codes: 0 ok, 1 failure, 2 usage, 3 not found, 5 waiting for a person.`,
   addResume(program, act);
   addThreads(program, act);
   addRuns(program, act);
+  addSchedules(program, act);
   addWorker(program, act);
   addStatus(program, act);
   addApprovals(program, act);

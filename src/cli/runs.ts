@@ -2,7 +2,14 @@
 
 import type { Engine } from "../engine/engine.ts";
 import { InvalidInputError, NotFoundError } from "../errors.ts";
-import type { RunEnd, RunQueue, RunRecord, StoredRun, WorkflowState } from "../run-store.ts";
+import type {
+  MultitaskStrategy,
+  RunEnd,
+  RunQueue,
+  RunRecord,
+  StoredRun,
+  WorkflowState,
+} from "../run-store.ts";
 import { infoOf } from "../runtime/info.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import type { RunInfo } from "../runtime/types.ts";
@@ -21,6 +28,10 @@ const LOOK_AGAIN = 200;
 export const STATES: readonly WorkflowState[] = [
   ...(["queued", "running", "parked", "interrupted", "completed", "failed"] as const),
   ...(["cancelled", "compensating", "dead"] as const),
+];
+
+export const STRATEGIES: readonly MultitaskStrategy[] = [
+  ...(["reject", "enqueue", "interrupt", "rollback"] as const),
 ];
 
 export const RUN_COLUMNS: Column<RunInfo>[] = [
@@ -116,6 +127,7 @@ export function runLines({ out }: Cli, run: RunShown): string[] {
     `${out.paint.bold(harmless(run.runId))}  ${statusOf(run)}`,
     ...line("graph", run.graph),
     ...line("thread", run.threadId),
+    ...line("schedule", run.schedule),
     ...line("attempts", crashes === 0 ? String(attempt) : `${attempt}, ${crashes} of them died`),
     ...line("priority", run.priority === 0 ? undefined : String(run.priority)),
     ...line("accepted", at(run.enqueuedAt)),

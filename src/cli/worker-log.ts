@@ -16,6 +16,7 @@ const PRINTED: ReadonlySet<EventName> = new Set<EventName>([
     "run.dead",
   ] as const),
   ...(["run.parked", "lease.lost", "worker.troubled", "engine.troubled"] as const),
+  ...(["schedule.fired", "schedule.skipped"] as const),
 ]);
 
 export class WorkerLog {
@@ -40,7 +41,8 @@ export class WorkerLog {
     const data = event.data as { threadId?: string; runId?: string };
     const { threadId = "" } = data;
     if (event.name === "run.started") this.#runs.set(threadId, data.runId ?? "");
-    const runId = event.name === "run.dead" ? data.runId : (this.#runs.get(threadId) ?? data.runId);
+    const isOwn = event.name === "run.dead" || event.name.startsWith("schedule.");
+    const runId = isOwn ? data.runId : (this.#runs.get(threadId) ?? data.runId);
     if (event.name === "run.left" || event.name === "run.abandoned") this.#runs.delete(threadId);
     if (this.#cli.out.forPeople) {
       this.#say(event, runId);
@@ -86,6 +88,17 @@ export class WorkerLog {
       }
       case "lease.lost":
         return this.#line(red("✗ lost its lease"), runId, "another worker may have it");
+      case "schedule.fired": {
+        const { schedule } = data as HoldfastEvents["schedule.fired"];
+        return this.#line(dim("◷ fires"), runId, `schedule ${schedule}`);
+      }
+      case "schedule.skipped": {
+        const { schedule, scheduledAt, untilAt, reason } =
+          data as HoldfastEvents["schedule.skipped"];
+        const until = untilAt === scheduledAt ? "" : ` to ${instant(untilAt)}`;
+        const what = `schedule ${schedule}, ${instant(scheduledAt)}${until}: ${reason}`;
+        return this.#line(yellow("◷ leaves out"), undefined, what);
+      }
       case "worker.troubled":
       case "engine.troubled": {
         const trouble = describeError((data as HoldfastEvents[typeof name]).error);

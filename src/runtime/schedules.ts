@@ -177,12 +177,9 @@ export class Schedules implements Chore {
       const to = randomId();
       const move = { name, from: revision, to, nextAt: first ?? decided.nextAt, fired: undefined };
       if (!(await store.move(move))) return undefined;
-      events.emit("schedule.skipped", {
-        schedule: name,
-        graph,
-        ...decided.missed,
-        reason: "missed",
-      });
+      const { at: scheduledAt, until: untilAt } = decided.missed;
+      const range = { scheduledAt, untilAt, reason: "missed" };
+      events.emit("schedule.skipped", { schedule: name, graph, ...range });
       revision = to;
     }
     for (const [i, at] of decided.fire.entries()) {
@@ -205,7 +202,7 @@ export class Schedules implements Chore {
   ): Promise<boolean> {
     const { at, runId } = move.fired;
     const { input, threadId = runId, metadata } = details;
-    const origin = { schedule: name, graph, threadId, at };
+    const origin = { schedule: name, graph, threadId, scheduledAt: at };
     let reason: string;
     if (details.threadId !== undefined && (await this.#isAsked(graph, threadId))) {
       reason = `Thread "${threadId}" waits for a person.`;
@@ -225,7 +222,7 @@ export class Schedules implements Chore {
         const { run, isNew } = accepted;
         if (run.threadId !== threadId || run.graph !== graph) {
           const taken = `Its id "${runId}" is that of a run of thread "${run.threadId}".`;
-          events.emit("schedule.skipped", { ...origin, until: at, reason: taken });
+          events.emit("schedule.skipped", { ...origin, untilAt: at, reason: taken });
         } else if (isNew) events.emit("schedule.fired", { ...origin, runId });
         return true;
       } catch (error) {
@@ -234,7 +231,7 @@ export class Schedules implements Chore {
       }
     }
     const isMoved = await this.#shop.store.move({ ...move, fired: undefined });
-    if (isMoved) events.emit("schedule.skipped", { ...origin, until: at, reason });
+    if (isMoved) events.emit("schedule.skipped", { ...origin, untilAt: at, reason });
     return isMoved;
   }
 

@@ -32,9 +32,8 @@ function commandsIn(name: string, markdown: string): Shown[] {
         .split(/\s+/);
       const options = words.filter((word) => word.startsWith("-"));
       const [first = "", second] = words;
-      const isGroup = /^(threads|runs|approvals|effects|stuck|breakers|limits|budgets)$/.test(
-        first,
-      );
+      const isGroup =
+        /^(threads|runs|schedules|approvals|effects|stuck|breakers|limits|budgets)$/.test(first);
       return [{ where: name, words: isGroup ? [first, second ?? ""] : [first], options }];
     }),
   );

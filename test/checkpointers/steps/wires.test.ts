@@ -7,6 +7,7 @@ import { effectRows } from "../../../checkpointers/postgres/effects.ts";
 import { PostgresSaver } from "../../../checkpointers/postgres/index.ts";
 import type { EffectChange } from "../../../checkpointers/steps/effect-rows.ts";
 import { systemClock } from "../../../src/clock.ts";
+import { accept } from "../../../src/turns.ts";
 import { createDatabase } from "../../support/databases.ts";
 import { startPooler } from "../../support/pooler.ts";
 import { withClient } from "../../support/raw-tables.ts";
@@ -62,6 +63,48 @@ describe("a decision whose connection breaks as it commits", () => {
       numbers.push(await increment(calm));
     }
     expect(numbers).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+  });
+
+  it.each(["before", "after"] as const)("fires a schedule exactly once: %s", async (side) => {
+    const url = await createDatabase();
+    const calm = PostgresSaver.fromConnString(url);
+    onTestFinished(() => calm.end());
+    const schedule = {
+      ...{ name: "s", revision: "1", cron: "@daily", zone: "UTC", graph: "g", paused: false },
+      ...{ missed: "once" as const, nextAt: 1, createdAt: 0, updatedAt: 0 },
+      ...{ lastAt: undefined, lastRun: undefined },
+    };
+    await calm.steps.schedules.put(schedule, undefined, {
+      ...{ input: {}, metadata: {}, threadId: undefined, multitaskStrategy: "enqueue" },
+      ...{ priority: 0, deadline: undefined, stepLimit: undefined, budget: undefined },
+      streamMode: undefined,
+    });
+    const plan: ("before" | "after")[] = [];
+    const saver = new PostgresSaver(breakingPool(url, plan));
+    onTestFinished(() => saver.end());
+    await putOne(saver, "t");
+    plan.push(side);
+    const accepted = await saver.steps.queue.turn(
+      "t",
+      (turn) =>
+        accept(
+          turn,
+          {
+            ...{ runId: "r", threadId: "t", graph: "g", priority: 0, attempt: 0, crashes: 0 },
+            ...{ startAt: undefined, deadlineAt: undefined, stop: undefined, reason: undefined },
+            schedule: "s",
+          },
+          "enqueue",
+        ),
+      {
+        ...{ runId: "r", details: { input: {}, metadata: {}, stepLimit: undefined } },
+        move: { name: "s", from: "1", to: "2", nextAt: 2, fired: { at: 1, runId: "r" } },
+      },
+    );
+    expect(plan).toEqual([]);
+    expect(accepted).toMatchObject({ isNew: true });
+    expect(await calm.steps.queue.list()).toMatchObject([{ runId: "r", schedule: "s" }]);
+    expect(await calm.steps.schedules.read("s")).toMatchObject({ revision: "2", lastRun: "r" });
   });
 
   it("is removed exactly once, too", async () => {

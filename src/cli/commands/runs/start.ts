@@ -5,11 +5,9 @@ import type { MultitaskStrategy } from "../../../run-store.ts";
 import type { Act, Cli } from "../../cli.ts";
 import { isStateGraph } from "../../graph.ts";
 import { parseMilliseconds, parseMoment, parseWhole, readJson } from "../../input.ts";
-import { runtimeOn } from "../../runs.ts";
+import { STRATEGIES, runtimeOn } from "../../runs.ts";
 import { harmless } from "../../text.ts";
 import { waitFor } from "./wait.ts";
-
-const STRATEGIES: readonly MultitaskStrategy[] = ["reject", "enqueue", "interrupt", "rollback"];
 
 interface Options {
   input: string;
