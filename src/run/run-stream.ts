@@ -24,7 +24,7 @@ import type { StoredRun } from "../run-store.ts";
 import type { Lease } from "../step-store.ts";
 import { EventLog } from "./event-log.ts";
 import { StreamGate, tasksIn, type GateKeeper } from "./stream-gate.ts";
-import type { Level } from "./tasks.ts";
+import { hasResult, type Level } from "./tasks.ts";
 
 export interface RunStreamOptions {
   store: RunEventStore;
@@ -321,7 +321,10 @@ function isDone(level: Level, [first, ...rest]: readonly string[]): boolean {
   const task = level.tasks.find(({ id, name }) => id === first || name === first);
   // A superstep later.
   if (task === undefined || task.done) return true;
-  if (rest.length === 0) return false;
+  const [next] = rest;
+  if (next === undefined) return false;
+  // A task that a function calls has its result beside that of the function.
+  if (hasResult(level.tuple.pendingWrites ?? [], next)) return true;
   // Of a graph that a function calls by itself nobody can tell from here.
   return task.levels.length > 0 && task.levels.every((inner) => isDone(inner, rest));
 }

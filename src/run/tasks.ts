@@ -136,6 +136,11 @@ async function readSubgraphs(
   return levels;
 }
 
+/** Whether a task's result is among the writes: one of the graph, or one that a task of it calls. */
+export function hasResult(writes: readonly CheckpointPendingWrite[], id: string): boolean {
+  return writes.some(([task, channel]) => task === id && !NOT_RESULTS.has(channel));
+}
+
 function judge(
   id: string,
   name: string,
@@ -143,7 +148,7 @@ function judge(
   levels: Level[],
 ): Task {
   const own = writes.filter(([task]) => task === id);
-  const done = own.some(([, channel]) => !NOT_RESULTS.has(channel));
+  const done = hasResult(own, id);
   const find = (channel: string): unknown => own.find(([, each]) => each === channel)?.[2];
   const asked = done
     ? undefined

@@ -10,6 +10,7 @@ import {
   StateGraph,
   interrupt,
 } from "@langchain/langgraph";
+import { entrypoint, task } from "@langchain/langgraph";
 import type { LangGraphRunnableConfig } from "@langchain/langgraph";
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { SqliteSaver } from "../../checkpointers/sqlite/index.ts";
@@ -200,6 +201,24 @@ describe.each(PLACES)("the stream of a run on %s", (_, newPlace) => {
     expect((await transcriptOf(runtime.stream(runId))).events).toEqual(kept);
   });
 
+  it("keeps what the tasks of a function said that had finished", async () => {
+    const model = streamingModel(server.baseURL);
+    const ask = task("ask", async (which: string) => (await model.invoke(which)).text);
+    const graph = entrypoint("flow", async (which: string) => {
+      const first = await ask(which);
+      return { first, said: interrupt("well?"), second: await ask("the second verse") };
+    });
+    const runtime = runtimeOf({ saver: place.open(), graphs: { graph }, streamMode: "messages" });
+    const { runId } = await runtime.start("graph", "the first verse", { threadId: "t" });
+    const told = await transcriptOf(runtime.stream(runId));
+    await runtime.resume("t", "good");
+    for await (const event of runtime.stream(runId, { after: told.ids.at(-1) as string })) {
+      told.add(event);
+    }
+    expect(told.texts).toEqual([VERSES.first, VERSES.second]);
+    expect(server.requests).toHaveLength(2);
+  });
+
   it("keeps what a subgraph's tasks said that had finished", async () => {
     const model = streamingModel(server.baseURL);
     let fails = 1;
@@ -240,6 +259,40 @@ describe.each(PLACES)("the stream of a run on %s", (_, newPlace) => {
       event.event === "updates" ? [event.namespace.length] : [],
     );
     expect(places).toEqual([1, 1, 0]);
+  });
+
+  it("keeps what a subgraph's tasks said before a question of another one", async () => {
+    const model = streamingModel(server.baseURL);
+    const inner = new StateGraph(MessagesAnnotation)
+      .addNode("first", async () => ({ messages: [await model.invoke("the first verse")] }))
+      .addNode("second", async () => {
+        const verse = await model.invoke("the second verse");
+        interrupt("well?");
+        return { messages: [verse] };
+      })
+      .addEdge(START, "first")
+      .addEdge("first", "second")
+      .addEdge("second", END)
+      .compile();
+    const graph = new StateGraph(MessagesAnnotation)
+      .addNode("poem", inner)
+      .addEdge(START, "poem")
+      .addEdge("poem", END)
+      .compile();
+    const runtime = runtimeOf({ saver: place.open(), graphs: { graph }, streamMode: "messages" });
+    const { runId } = await runtime.start("graph", { messages: [] }, { threadId: "t" });
+    const told = await transcriptOf(runtime.stream(runId));
+    expect(told.texts).toEqual([VERSES.first, VERSES.second]);
+    await runtime.resume("t", "good");
+    for await (const event of runtime.stream(runId, { after: told.ids.at(-1) as string })) {
+      told.add(event);
+    }
+    expect(told.texts).toEqual([VERSES.first, VERSES.second]);
+    expect(server.requests).toHaveLength(3);
+    const restarted = told.events.flatMap(({ event, data }) =>
+      event === "tasks.restarted" ? [(data as { voids: { tasks: string[] } }).voids.tasks] : [],
+    );
+    expect(restarted).toEqual([[expect.any(String)]]);
   });
 
   it("of a run that keeps none is its life", async () => {
