@@ -37,7 +37,7 @@ const OVER: ReadonlySet<WorkflowState> = new Set(["completed", "failed", "cancel
 
 export const isOver = ({ status }: Pick<RunRecord, "status">): boolean => OVER.has(status);
 const isActive = ({ status }: RunRecord): boolean => ACTIVE.has(status);
-const isAtWork = ({ status }: RunRecord): boolean => AT_WORK.has(status);
+export const isAtWork = ({ status }: RunRecord): boolean => AT_WORK.has(status);
 const isAsking = ({ status }: RunRecord): boolean => status === "interrupted";
 const isWaiting = ({ status }: Pick<RunRecord, "status">): boolean =>
   status === "interrupted" || status === "parked";
@@ -318,14 +318,16 @@ export function adopt(
   return { put: [adopted], result: adopted };
 }
 
+export interface Upcoming {
+  run: RunRecord;
+  at: number;
+}
+
 /**
  * Which run of a thread a worker may take next, and when, as things stand; undefined where somebody has to
  * act first, or a worker is on it. By the same rule as a claim.
  */
-export function upcoming(
-  runs: readonly RunRecord[],
-  now: number,
-): { run: RunRecord; at: number } | undefined {
+export function upcoming(runs: readonly RunRecord[], now: number): Upcoming | undefined {
   if (runs.some(isAtWork)) return undefined;
   const later = runs.flatMap(({ startAt }) =>
     startAt !== undefined && startAt > now ? startAt : [],

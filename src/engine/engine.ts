@@ -39,6 +39,8 @@ export interface EngineSite {
   clock: Clock;
   /** The names of all graphs that the runtime has. */
   graphs: readonly string[];
+  /** Somebody asked for these runs to stop; workers that are on one of them look at once. Never fails. */
+  heed: (runIds: readonly string[]) => void;
 }
 
 /** A message that a worker has taken. One of a worker that dies is delivered again. */

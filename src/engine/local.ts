@@ -5,10 +5,9 @@
 
 import { InvalidInputError } from "../errors.ts";
 import { events } from "../events.ts";
-import { upcoming } from "../turns.ts";
 import { Bell } from "./bell.ts";
 import type { Engine, EngineSite, Listening } from "./engine.ts";
-import { Messages, serverOf, tell } from "./messages.ts";
+import { Messages, serverOf, tellOf } from "./messages.ts";
 
 export interface LocalEngineOptions {
   /**
@@ -46,14 +45,10 @@ class LocalEngine implements Engine {
     const server = this.#listens ? serverOf(site, "localEngine({ listen: true })") : undefined;
     this.#bell = new Bell(site.clock);
     if (server === undefined) return;
-    this.#messages = new Messages(server, this.#bell, site.graphs);
+    this.#messages = new Messages(server, this.#bell, site);
     this.#leave = server.join({
       prepare: () => Promise.resolve(),
-      store: async ({ runs, now }, transaction) => {
-        const next = upcoming(runs, now);
-        // Also of a time to come: workers rest until the next one that they know of.
-        if (next !== undefined) await tell(transaction, next.run.graph);
-      },
+      store: async (change, transaction) => void (await tellOf(change, transaction)),
       failed: (error) => events.emit("engine.troubled", { engine: this.name, error }),
     });
   }

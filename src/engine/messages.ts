@@ -1,27 +1,40 @@
-/** What processes that share a database server tell each other: the names of graphs whose runs are due. */
+/** What processes that share a database server tell each other: which graphs have runs to do, and which runs are to stop. */
 
 import { InvalidInputError } from "../errors.ts";
-import type { RunServer, TurnTransaction } from "../run-store.ts";
+import type { RunServer, TurnChange, TurnTransaction } from "../run-store.ts";
+import { isAtWork, upcoming, type Upcoming } from "../turns.ts";
 import type { Bell } from "./bell.ts";
 import type { EngineSite } from "./engine.ts";
+
+interface Message {
+  /** Graphs, by name. */
+  due: readonly string[];
+  /** Runs, by id. */
+  stop: readonly string[];
+}
 
 export class Messages {
   readonly #server: RunServer;
   readonly #bell: Bell;
-  readonly #graphs: readonly string[];
+  readonly #site: EngineSite;
   #listener: { end(): void } | undefined;
 
-  constructor(server: RunServer, bell: Bell, graphs: readonly string[]) {
+  constructor(server: RunServer, bell: Bell, site: EngineSite) {
     this.#server = server;
     this.#bell = bell;
-    this.#graphs = graphs;
+    this.#site = site;
   }
 
   /** From the first call on, the bell rings for what is told. */
   hear(): void {
+    const { graphs, heed } = this.#site;
     this.#listener ??= this.#server.listen({
-      heard: (message) => this.#bell.ring(message === "" ? this.#graphs : graphsOf(message)),
-      connected: () => this.#bell.ring(this.#graphs),
+      heard: (text) => {
+        const { due, stop } = parse(text) ?? { due: graphs, stop: [] };
+        this.#bell.ring(due);
+        if (stop.length > 0) heed(stop);
+      },
+      connected: () => this.#bell.ring(graphs),
     });
   }
 
@@ -30,18 +43,30 @@ export class Messages {
   }
 }
 
-/** Tells of a graph's run, once the transaction is committed. */
-export function tell(transaction: TurnTransaction, graph: string): Promise<void> {
-  return transaction.tell(JSON.stringify([graph]));
+/**
+ * Tells what a turn leaves for workers, once it is committed: also of a time to come, since workers rest
+ * until the next one that they know of. @returns what comes next
+ */
+export async function tellOf(
+  { runs, now }: TurnChange,
+  transaction: TurnTransaction,
+): Promise<Upcoming | undefined> {
+  const next = upcoming(runs, now);
+  const stop = runs
+    .filter((run) => run.stop !== undefined && isAtWork(run))
+    .map(({ runId }) => runId);
+  const message: Message = { due: next === undefined ? [] : [next.run.graph], stop };
+  if (next !== undefined || stop.length > 0) await transaction.tell(JSON.stringify(message));
+  return next;
 }
 
-/** Whatever anybody else may have said. */
-function graphsOf(message: string): string[] {
+/** Undefined for what was too long, or is not ours. */
+function parse(text: string): Message | undefined {
   try {
-    const said: unknown = JSON.parse(message);
-    return Array.isArray(said) ? said.filter((graph) => typeof graph === "string") : [];
+    const { due, stop } = JSON.parse(text) as Message;
+    return { due: due.map(String), stop: stop.map(String) };
   } catch {
-    return [];
+    return undefined;
   }
 }
 

@@ -25,10 +25,9 @@ import {
 } from "../errors.ts";
 import { events } from "../events.ts";
 import type { RunServer, TurnChange, TurnGuest, TurnTransaction } from "../run-store.ts";
-import { upcoming } from "../turns.ts";
 import { Bell } from "./bell.ts";
 import type { Delivery, Engine, EngineSite, Listening } from "./engine.ts";
-import { Messages, serverOf, tell } from "./messages.ts";
+import { Messages, serverOf, tellOf } from "./messages.ts";
 
 export interface PgBossEngineOptions {
   /**
@@ -119,8 +118,8 @@ class PgBossEngine implements Engine, TurnGuest {
     }
     const server = serverOf(site, "pgBossEngine()");
     const bell = new Bell(site.clock);
-    const { graphs } = site;
-    this.#site = { graphs, server, bell, messages: new Messages(server, bell, graphs) };
+    const messages = new Messages(server, bell, site);
+    this.#site = { graphs: site.graphs, server, bell, messages };
     this.#leave = server.join(this);
   }
 
@@ -143,30 +142,26 @@ class PgBossEngine implements Engine, TurnGuest {
     }
   }
 
-  async store({ runs, now }: TurnChange, transaction: TurnTransaction): Promise<void> {
-    const next = upcoming(runs, now);
+  async store(change: TurnChange, transaction: TurnTransaction): Promise<void> {
+    const next = await tellOf(change, transaction);
     if (next === undefined || next.at > LAST_DATE) return;
     const { run, at } = next;
-    if (this.#attached().graphs.includes(run.graph)) {
-      const boss = await this.#ready();
-      const isDue = at <= now;
-      const data: Data = { run: JSON.stringify(run.runId) };
-      const options: SendOptions & { singletonKey: string } = {
-        singletonKey: data.run,
-        priority: Math.trunc(Math.max(-MAX_PRIORITY, Math.min(run.priority, MAX_PRIORITY))),
-        ...(isDue ? {} : { startAfter: new Date(at) }),
-        db: {
-          executeSql: (text, values) => transaction.execute(text, values),
-        },
-      };
-      const queue = queueOf(run.graph);
-      if ((await boss.send(queue, data, options)) === null) {
-        // Invariant P3.
-        await boss.update(queue, data, { ...options, ...(isDue && { startAfter: 0 }) });
-      }
+    // Its queue is another runtime's; the workers there find the run with their next look.
+    if (!this.#attached().graphs.includes(run.graph)) return;
+    const boss = await this.#ready();
+    const isDue = at <= change.now;
+    const data: Data = { run: JSON.stringify(run.runId) };
+    const options: SendOptions & { singletonKey: string } = {
+      singletonKey: data.run,
+      priority: Math.trunc(Math.max(-MAX_PRIORITY, Math.min(run.priority, MAX_PRIORITY))),
+      ...(isDue ? {} : { startAfter: new Date(at) }),
+      db: { executeSql: (text, values) => transaction.execute(text, values) },
+    };
+    const queue = queueOf(run.graph);
+    if ((await boss.send(queue, data, options)) === null) {
+      // Invariant P3.
+      await boss.update(queue, data, { ...options, ...(isDue && { startAfter: 0 }) });
     }
-    // Also of a time to come: workers rest until the next one that they know of.
-    await tell(transaction, run.graph);
   }
 
   async take(graphs: readonly string[], limit: number): Promise<Delivery[]> {
@@ -239,8 +234,9 @@ class PgBossEngine implements Engine, TurnGuest {
   /** Invariant P2. */
   async #beat(): Promise<void> {
     const pause = (HEARTBEAT * 1_000) / 3;
-    while (this.#active.size > 0 && !this.#ending.signal.aborted) {
+    while (this.#active.size > 0) {
       await systemClock.sleep(pause, this.#ending.signal).catch(() => undefined);
+      if (this.#ending.signal.aborted) break;
       await this.#forEachQueue([...this.#active.values()], (boss, queue, jobs) =>
         boss.touch(queue, jobs),
       );

@@ -99,7 +99,11 @@ export class Runtime {
       ]),
     );
     const { clock } = saver.steps;
-    this.#engine.attach({ queue, clock, graphs: [...this.#graphs.keys()] });
+    this.#engine.attach({
+      ...{ queue, clock, graphs: [...this.#graphs.keys()] },
+      // What cannot be looked at now is, with the worker's next look.
+      heed: (runIds) => void this.#heed(runIds).catch(() => undefined),
+    });
     this.#desk = new EventDesk(saver, this.#engine, [...this.#graphs.keys()]);
     this.#chores.push(this.#desk);
     this.#inbox = approvals(saver);
@@ -521,13 +525,17 @@ export class Runtime {
 
   /** Those at work in this process hear of it at once. */
   async #stopNow(runIds: readonly string[]): Promise<void> {
+    await this.#heed(runIds);
+    const runs = await Promise.all(runIds.map((runId) => this.#mustRead(runId)));
+    this.#engine.notify(runs.map(({ graph }) => graph));
+    if (runs.some((run) => !turns.isOver(run))) await this.#startOwn();
+  }
+
+  async #heed(runIds: readonly string[]): Promise<void> {
     const here = runIds.filter((runId) =>
       [...this.#workers].some((worker) => worker.runs.includes(runId)),
     );
     for (const worker of this.#workers) await worker.heed(here);
-    const runs = await Promise.all(runIds.map((runId) => this.#mustRead(runId)));
-    this.#engine.notify(runs.map(({ graph }) => graph));
-    if (runs.some((run) => !turns.isOver(run))) await this.#startOwn();
   }
 
   async #graphOf(threadId: string): Promise<RunnableGraph> {

@@ -102,6 +102,26 @@ describe.each(["listening", "pg-boss"] as const)("workers of another process (%s
     expect((await here.runtime.run(later.runId)).startedAt).toBeGreaterThanOrEqual(startAt);
   });
 
+  it("hear at once of a run that is to stop", async () => {
+    const place = await newPlace();
+    const here = begin(place, newEngine(name));
+    const there = begin(place, newEngine(name), {
+      note: new StateGraph(State)
+        .addNode("wait", (_, { signal }) => {
+          return new Promise((_resolve, reject) => {
+            signal?.addEventListener("abort", () => reject(new Error("aborted")));
+          });
+        })
+        .addEdge(START, "wait")
+        .compile(),
+    });
+    await there.runtime.worker({ pollInterval: HOUR }).start();
+    const { runId } = await here.runtime.start("note", { topic: "a" });
+    await expect.poll(async () => (await here.runtime.run(runId)).status).toBe("running");
+    await here.runtime.cancel(runId);
+    expect((await here.runtime.result(runId)).status).toBe("cancelled");
+  });
+
   it("hear again after their connection was lost", async () => {
     const place = await newPlace();
     const here = begin(place, newEngine(name));
