@@ -72,7 +72,11 @@ export async function chaos(plan: ChaosPlan): Promise<ChaosReport> {
     const unfinished = await finished(runtime, plan.runs, AbortSignal.timeout(TIMEOUT));
     over.abort();
     await answering;
-    const faults = [...unfinished, ...(await check(runtime, saver, plan.runs, world))];
+    const faults = [
+      ...(await crew.deserters()),
+      ...unfinished,
+      ...(await check(runtime, saver, plan.runs, world)),
+    ];
     const all = await runtime.runs({ limit: plan.runs });
     return {
       ...{ runs: all.length, faults, ...crew.counts },
@@ -244,6 +248,19 @@ class Crew {
         break;
     }
     await this.fill();
+  }
+
+  /** Workers that nobody killed or sent away, and that ended. */
+  async deserters(): Promise<string[]> {
+    const ended = this.#children.filter(({ process: { exitCode, signalCode } }) => {
+      return exitCode !== null || signalCode !== null;
+    });
+    return Promise.all(
+      ended.map(async (child) => {
+        const { code, stderr } = await child.ended;
+        return `a worker ended by itself, with ${code}: ${stderr}`;
+      }),
+    );
   }
 
   #replace(at: number): void {
