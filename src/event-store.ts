@@ -41,6 +41,15 @@ export interface EmittingTask {
 /** An event in the order in which waits take them: by `at`, then by `seq`. */
 export interface PlacedEvent extends StoredEvent {
   seq: number;
+  /** Its place in the order of listeners, who miss none that commits late. */
+  place: string;
+}
+
+/** Who begins runs of a graph from events of a name. */
+export interface ListenerRecord {
+  name: string;
+  event: string;
+  graph: string;
 }
 
 /** A wait as its node begins it. */
@@ -119,8 +128,25 @@ export interface EventStore {
   give(seq: number, matches: readonly { paths: string; hash: string }[]): Promise<string[]>;
   delivered(seqs: readonly number[]): Promise<void>;
 
+  /**
+   * Makes a listener known. A new one, or one that listens to another event from now on, begins with what
+   * comes from now on; any other goes on where it was.
+   */
+  listen(listener: ListenerRecord): Promise<void>;
+  /** Events that the listener has not handed out, in order. */
+  behind(listener: string, limit: number): Promise<PlacedEvent[]>;
+  /** All up to this place is handed out. */
+  advance(listener: string, place: string): Promise<void>;
+  /**
+   * Takes away what nobody needs any more, at most so many rows of each kind: events that left before
+   * `before`, but for those that a listener seen since `forgotten` still has to hand out, and waits of
+   * runs that ended before.
+   * @returns whether there is more
+   */
+  sweep(options: { before: number; forgotten: number; limit: number }): Promise<boolean>;
+
   /** Latest first. */
   list(query?: EventQuery): Promise<StoredEvent[]>;
-  /** Hears whenever events have left by this saver. @returns stops listening */
-  onLeft(listener: () => void): () => void;
+  /** Hears whenever events have left by this saver, or a run has ended. @returns stops listening */
+  onLeft(listener: (isRunEnd: boolean) => void): () => void;
 }

@@ -105,6 +105,16 @@ export interface HoldfastEvents {
   "worker.troubled": { error: unknown };
   /** What an engine keeps could not be reached or stored; runs go on by the workers' own look. */
   "engine.troubled": { engine: string; error: unknown };
+  /** A listener could not begin a run from an event; it tries again, unless the event is `skipped`. */
+  "trigger.failed": {
+    listener: string;
+    event: string;
+    eventId: string;
+    graph: string;
+    tries: number;
+    skipped: boolean;
+    error: unknown;
+  };
   "run.completed": EventOrigin;
   "run.failed": EventOrigin & { error: unknown };
   "lease.lost": EventOrigin & { token: number };

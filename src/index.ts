@@ -87,6 +87,7 @@ export type {
 export { createRuntime } from "./runtime/create-runtime.ts";
 export type { Runtime } from "./runtime/runtime.ts";
 export type { EmitOptions, Emitted } from "./runtime/event-desk.ts";
+export type { Listener, OnOptions, TriggerEvent } from "./runtime/triggers.ts";
 export type {
   GraphOptions,
   RunInfo,

@@ -1,19 +1,26 @@
 /** Events. */
 
 import type { EventRow, EventRows, FoundEvent } from "../steps/event-rows.ts";
-import { NOW, array, cellOf, type Connection, type SqlRow, type SqlValue } from "./connection.ts";
+import {
+  NOW,
+  array,
+  cellOf,
+  type Connection,
+  type Query,
+  type SqlRow,
+  type SqlValue,
+} from "./connection.ts";
 
 export function eventRows(connection: Connection): EventRows {
   const events = connection.name("events");
   const threads = connection.name("threads");
+  const listeners = connection.name("event_listeners");
   return {
     async insert(row) {
-      const inserted = await connection.query(
-        `INSERT INTO ${events} (id, name, thread_key, run_id, created_at, data, data_bytes)
-         SELECT e.id, e.name, e.thread_key, e.run_id, coalesce($7::bigint, ${NOW}), e.data, e.data_bytes
-         FROM unnest($1::text[], $2::text[], $3::bytea[], $4::text[], $5::text[], $6::bytea[])
-           AS e (id, name, thread_key, run_id, data, data_bytes) ON CONFLICT DO NOTHING RETURNING seq`,
-        [...eventValues([row]), connection.givenNow],
+      const inserted = await insertEvents(
+        connection,
+        (text, values) => connection.query(text, values),
+        [row],
       );
       return inserted.length > 0;
     },
@@ -51,6 +58,62 @@ export function eventRows(connection: Connection): EventRows {
       );
       return rows as { seq: number; name: string }[];
     },
+    async listen({ name, event, graph }) {
+      await connection.query(
+        `INSERT INTO ${listeners} AS l (name, event, graph, xid, seq, seen_at)
+         VALUES ($1, $2, $3, pg_snapshot_xmin(pg_current_snapshot()), 0, coalesce($4::bigint, ${NOW}))
+         ON CONFLICT (name) DO UPDATE SET
+           seen_at = excluded.seen_at, graph = excluded.graph, event = excluded.event,
+           xid = CASE WHEN l.event = excluded.event THEN l.xid ELSE excluded.xid END,
+           seq = CASE WHEN l.event = excluded.event THEN l.seq ELSE excluded.seq END`,
+        [name, event, graph, connection.givenNow],
+      );
+    },
+    async behind(listener, limit) {
+      // Below all transactions that are under way: no event can come before these any more.
+      const rows = await connection.query(
+        `SELECT e.*, t.name AS thread_name, t.name_bytes
+         FROM ${listeners} l JOIN ${events} e ON e.name = l.event AND (e.xid, e.seq) > (l.xid, l.seq)
+           AND e.xid < pg_snapshot_xmin(pg_current_snapshot())
+         LEFT JOIN ${threads} t ON t.key = e.thread_key
+         WHERE l.name = $1 ORDER BY e.xid, e.seq LIMIT $2`,
+        [listener, limit],
+      );
+      return rows.map(foundEvent);
+    },
+    async advance(listener, place) {
+      const [xid = "", seq = ""] = place.split(":");
+      await connection.query(
+        `UPDATE ${listeners} SET xid = $2::xid8, seq = $3::bigint
+         WHERE name = $1 AND (xid, seq) < ($2::xid8, $3::bigint)`,
+        [listener, xid, seq],
+      );
+    },
+    async sweep(before, forgotten, limit) {
+      const gone = await connection.query(
+        `WITH gone AS (
+           DELETE FROM ${events} WHERE seq IN (
+             SELECT e.seq FROM ${events} e WHERE e.created_at < $1::bigint AND NOT e.pending
+               AND NOT EXISTS (
+                 SELECT FROM ${listeners} l
+                 WHERE l.event = e.name AND (l.xid, l.seq) < (e.xid, e.seq) AND l.seen_at >= $2::bigint
+               ) ORDER BY e.created_at LIMIT $3
+           ) RETURNING 1
+         ), waits AS (
+           DELETE FROM ${connection.name("event_waits")} WHERE seq IN (
+             SELECT w.seq FROM ${connection.name("runs")} r
+             JOIN ${connection.name("event_waits")} w
+               ON w.thread_key = r.thread_key AND w.run_id = r.run_id
+             WHERE r.ended_at < $1::bigint LIMIT $3
+           ) RETURNING 1
+         ), unheard AS (
+           DELETE FROM ${listeners} WHERE seen_at < $2::bigint RETURNING 1
+         )
+         SELECT greatest((SELECT count(*) FROM gone), (SELECT count(*) FROM waits)) AS count`,
+        [before, forgotten, limit],
+      );
+      return gone[0]?.["count"] as number;
+    },
     async delivered(seqs) {
       await connection.query(
         `UPDATE ${events} SET pending = false WHERE seq = ANY ($1::bigint[])`,
@@ -58,6 +121,22 @@ export function eventRows(connection: Connection): EventRows {
       );
     },
   };
+}
+
+/** @returns a row for each that was not there */
+export function insertEvents(
+  connection: Connection,
+  query: Query,
+  rows: readonly EventRow[],
+): Promise<SqlRow[]> {
+  return query(
+    `INSERT INTO ${connection.name("events")} (id, name, thread_key, run_id, created_at, data, data_bytes)
+     SELECT e.id, e.name, e.thread_key, e.run_id, coalesce($7::bigint, ${NOW}), e.data, e.data_bytes
+     FROM unnest($1::text[], $2::text[], $3::bytea[], $4::text[], $5::text[], $6::bytea[])
+       AS e (id, name, thread_key, run_id, data, data_bytes)
+     ON CONFLICT DO NOTHING RETURNING seq`,
+    [...eventValues(rows), connection.givenNow],
+  );
 }
 
 export function eventValues(rows: readonly EventRow[]): SqlValue[] {
@@ -73,6 +152,7 @@ export function eventValues(rows: readonly EventRow[]): SqlValue[] {
 export function foundEvent(row: SqlRow): FoundEvent {
   return {
     seq: row["seq"] as number,
+    place: `${String(row["xid"])}:${String(row["seq"])}`,
     id: row["id"] as string,
     name: row["name"] as string,
     thread: row["thread_key"] as Uint8Array | null,

@@ -24,6 +24,7 @@ import {
 } from "../steps/run-queue-rows.ts";
 import { randomTag } from "../../src/ids.ts";
 import type { Cell } from "../encoding/cells.ts";
+import type { EventRow } from "../steps/event-rows.ts";
 import {
   NOW,
   array,
@@ -34,6 +35,7 @@ import {
   type SqlRow,
   type SqlValue,
 } from "./connection.ts";
+import { insertEvents } from "./events.ts";
 import { moveSchedule } from "./schedules.ts";
 
 const ENDED_LIST = ENDED.map((status) => `'${status}'`).join(", ");
@@ -219,7 +221,7 @@ async function quickWrite(
   connection: Connection,
   thread: Uint8Array,
   held: SqlRow,
-  { put: [run], lease }: RunDecision,
+  { put: [run], events, lease }: RunDecision,
   mine: string,
 ): Promise<boolean> {
   const values: SqlValue[] = [];
@@ -246,8 +248,9 @@ async function quickWrite(
   const taken = `UPDATE ${connection.name("threads")} SET ${set.join(", ")}
     WHERE ${seen.join(" AND ")} RETURNING 1`;
   const written = run === undefined ? "" : `, written AS (${writing(connection, run, given)})`;
+  const left = events.map((event, i) => `, left_${i} AS (${leaving(connection, event, given)})`);
   const rows = await connection.query(
-    `WITH taken AS (${taken})${written} SELECT count(*)::integer AS taken FROM taken`,
+    `WITH taken AS (${taken})${written}${left.join("")} SELECT count(*)::integer AS taken FROM taken`,
     values,
   );
   return rows[0]?.["taken"] === 1;
@@ -276,6 +279,20 @@ function writing(
     .map((column) => `${column} = ${valueOf(column)}`);
   return `UPDATE ${connection.name("runs")} SET ${changed.join(", ")}
     FROM taken WHERE seq = ${given(run.seq, "bigint")}`;
+}
+
+/** The statement that stores a run's event, if its turn is taken. */
+function leaving(
+  connection: Connection,
+  { id, name, thread, runId, data }: EventRow,
+  given: (value: SqlValue, type: string) => string,
+): string {
+  const [text, bytes] = columnsOf(data);
+  const now = `coalesce(${given(connection.givenNow, "bigint")}, ${NOW})`;
+  return `INSERT INTO ${connection.name("events")} (id, name, thread_key, run_id, created_at, data, data_bytes)
+    SELECT ${given(id, "text")}, ${given(name, "text")}, ${given(thread, "bytea")}, ${given(runId, "text")},
+      ${now}, ${given(text, "text")}, ${given(bytes, "bytea")}
+    FROM taken ON CONFLICT DO NOTHING`;
 }
 
 function turnOf(held: SqlRow): Omit<RunTurn, "runs"> {
@@ -309,9 +326,10 @@ function turn(
        WHERE thread_key = $1 AND (status NOT IN (${ENDED_LIST}) OR run_id = $2) ORDER BY seq`,
       [thread, runId ?? ""],
     );
-    const { put, lease } = decide({ ...turnOf(held), runs: runs.map(runRow) });
+    const { put, events, lease } = decide({ ...turnOf(held), runs: runs.map(runRow) });
     if (put.length === 0 && lease === undefined && move === undefined) return true;
     for (const run of put) await write(connection, query, run);
+    if (events.length > 0) await insertEvents(connection, query, events);
     await withTurn?.({
       execute: (text, values = []) => connection.executeBy(client, text, values),
       tell: async (message) => {

@@ -6,6 +6,29 @@ import type { Connection, SqlRow, SqlValue } from "./connection.ts";
 const INSERT = `INSERT INTO holdfast_events (id, name, thread_key, run_id, created_at, data)
   VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`;
 
+const BEHIND = `SELECT e.*, t.name AS thread_name FROM holdfast_event_listeners l
+  JOIN holdfast_events e ON e.name = l.event AND e.seq > l.seq
+  LEFT JOIN holdfast_threads t ON t.key = e.thread_key
+  WHERE l.name = ? ORDER BY e.seq LIMIT ?`;
+
+const LISTEN = `INSERT INTO holdfast_event_listeners AS l (name, event, graph, seq, seen_at)
+  VALUES (?, ?, ?, (SELECT coalesce(max(seq), 0) FROM holdfast_events), ?)
+  ON CONFLICT (name) DO UPDATE SET seen_at = excluded.seen_at, graph = excluded.graph, event = excluded.event,
+    seq = CASE WHEN l.event = excluded.event THEN l.seq ELSE excluded.seq END`;
+
+const SWEEP_EVENTS = `DELETE FROM holdfast_events WHERE seq IN (
+    SELECT e.seq FROM holdfast_events e WHERE e.created_at < ?1 AND NOT e.pending AND NOT EXISTS (
+      SELECT 1 FROM holdfast_event_listeners l
+      WHERE l.event = e.name AND l.seq < e.seq AND l.seen_at >= ?2
+    ) LIMIT ?3
+  )`;
+
+const SWEEP_WAITS = `DELETE FROM holdfast_event_waits WHERE seq IN (
+    SELECT w.seq FROM holdfast_runs r JOIN holdfast_event_waits w
+      ON w.thread_key = r.thread_key AND w.run_id = r.run_id
+    WHERE r.ended_at < ? LIMIT ?
+  )`;
+
 export function eventRows(connection: Connection): EventRows {
   return {
     insert: (row) => connection.write(() => insertEvent(connection, row)),
@@ -48,6 +71,32 @@ export function eventRows(connection: Connection): EventRows {
             .sql("SELECT seq, name FROM holdfast_events WHERE pending ORDER BY seq LIMIT ?")
             .all(limit) as { seq: number; name: string }[],
       ),
+    listen: ({ name, event, graph }) =>
+      connection.write(() => {
+        connection.sql(LISTEN).run(name, event, graph, connection.now());
+      }),
+    behind: (listener, limit) =>
+      connection.read(() =>
+        connection
+          .sql(BEHIND)
+          .all(listener, limit)
+          .map((row) => foundEvent(row as SqlRow)),
+      ),
+    advance: (listener, place) =>
+      connection.write(() => {
+        connection
+          .sql("UPDATE holdfast_event_listeners SET seq = max(seq, ?) WHERE name = ?")
+          .run(Number(place), listener);
+      }),
+    sweep: (before, forgotten, limit) =>
+      connection.write(() => {
+        const counts = [
+          connection.sql(SWEEP_EVENTS).run(before, forgotten, limit),
+          connection.sql(SWEEP_WAITS).run(before, limit),
+          connection.sql("DELETE FROM holdfast_event_listeners WHERE seen_at < ?").run(forgotten),
+        ];
+        return Math.max(...counts.map(({ changes }) => Number(changes)));
+      }),
     delivered: (seqs) =>
       connection.write(() => {
         connection
@@ -70,6 +119,7 @@ export function insertEvent(connection: Connection, row: EventRow): boolean {
 export function foundEvent(row: SqlRow): FoundEvent {
   return {
     seq: row["seq"] as number,
+    place: String(row["seq"]),
     id: row["id"] as string,
     name: row["name"] as string,
     thread: row["thread_key"] as Uint8Array | null,

@@ -14,6 +14,7 @@ import {
   type RunTurnOptions,
 } from "../steps/run-queue-rows.ts";
 import type { Connection, SqlRow, SqlValue } from "./connection.ts";
+import { insertEvent } from "./events.ts";
 import { moveSchedule } from "./schedules.ts";
 
 const ENDED_LIST = ENDED.map((status) => `'${status}'`).join(", ");
@@ -168,7 +169,7 @@ function turn(
       )
       .all(thread, runId ?? "")
       .map((row) => runRow(row as SqlRow));
-    const { put, lease } = decide({
+    const { put, events, lease } = decide({
       now: connection.now(),
       lease:
         held["lease_owner"] === null
@@ -181,6 +182,7 @@ function turn(
       runs,
     });
     for (const run of put) write(connection, run);
+    for (const event of events) insertEvent(connection, event);
     if (lease === "released") {
       connection
         .sql(

@@ -21,6 +21,8 @@ export interface LeavingEvent {
 
 export interface FoundEvent extends EventRow {
   seq: number;
+  /** As {@link EventRows.advance} takes it. */
+  place: string;
   createdAt: number;
   /** Of the thread's row, where it has one. */
   threadName: Cell | null;
@@ -39,4 +41,10 @@ export interface EventRows {
   /** In the order in which they came. */
   undelivered(limit: number): Promise<{ seq: number; name: string }[]>;
   delivered(seqs: readonly number[]): Promise<void>;
+  listen(listener: { name: string; event: string; graph: string }): Promise<void>;
+  behind(listener: string, limit: number): Promise<FoundEvent[]>;
+  /** Never back. */
+  advance(listener: string, place: string): Promise<void>;
+  /** @returns how many rows went of the kind that most went of */
+  sweep(before: number, forgotten: number, limit: number): Promise<number>;
 }

@@ -6,6 +6,7 @@ import type {
   EventQuery,
   EventStore,
   EventWait,
+  ListenerRecord,
   NewWait,
   PlacedEvent,
   StoredEvent,
@@ -27,7 +28,7 @@ const PAGE = 100;
 
 export class Events implements EventStore {
   readonly #parts: StepParts;
-  readonly #listeners = new Set<() => void>();
+  readonly #listeners = new Set<(isRunEnd: boolean) => void>();
 
   constructor(parts: StepParts) {
     this.#parts = parts;
@@ -150,7 +151,31 @@ export class Events implements EventStore {
     await (await this.#rows()).delivered(seqs);
   }
 
-  onLeft(listener: () => void): () => void {
+  async listen({ name, event, graph }: ListenerRecord): Promise<void> {
+    await (
+      await this.#rows()
+    ).listen({
+      name: toText(checkText("listener", name)),
+      event: toText(checkText("name", event)),
+      graph: toText(graph),
+    });
+  }
+
+  async behind(listener: string, limit: number): Promise<PlacedEvent[]> {
+    const found = await (await this.#rows()).behind(toText(listener), limit);
+    return Promise.all(found.map((row) => this.#event(row)));
+  }
+
+  async advance(listener: string, place: string): Promise<void> {
+    await (await this.#rows()).advance(toText(listener), place);
+  }
+
+  async sweep(options: { before: number; forgotten: number; limit: number }): Promise<boolean> {
+    const { before, forgotten, limit } = options;
+    return (await (await this.#rows()).sweep(before, forgotten, limit)) >= limit;
+  }
+
+  onLeft(listener: (isRunEnd: boolean) => void): () => void {
     this.#listeners.add(listener);
     return () => {
       this.#listeners.delete(listener);
@@ -158,8 +183,8 @@ export class Events implements EventStore {
   }
 
   /** Events have left by this saver. */
-  left(): void {
-    for (const listener of this.#listeners) listener();
+  left(isRunEnd = false): void {
+    for (const listener of this.#listeners) listener(isRunEnd);
   }
 
   async #rows(): Promise<EventRows> {
@@ -184,7 +209,7 @@ export class Events implements EventStore {
       seq === null
         ? undefined
         : {
-            ...{ seq, id: fromText(eventId as string), name: fromText(row.name) },
+            ...{ seq, place: "", id: fromText(eventId as string), name: fromText(row.name) },
             ...{ payload: await this.#payload(eventData as Cell), at: eventAt as number },
             ...{ threadId: undefined, runId: undefined },
           };
@@ -200,7 +225,7 @@ export class Events implements EventStore {
   async #event(row: FoundEvent): Promise<PlacedEvent> {
     const { cells } = this.#parts;
     return {
-      seq: row.seq,
+      ...{ seq: row.seq, place: row.place },
       id: fromText(row.id),
       name: fromText(row.name),
       payload: await this.#payload(row.data),
@@ -212,9 +237,15 @@ export class Events implements EventStore {
   }
 }
 
-function checkText(what: "id" | "name", text: string): string {
+const WHAT = {
+  id: "The id of an event",
+  name: "The name of an event",
+  listener: "The name of a listener",
+};
+
+function checkText(what: "id" | "name" | "listener", text: string): string {
   if (typeof text === "string" && text !== "" && text.length <= MAX_TEXT) return text;
   throw new InvalidInputError(
-    `The ${what} of an event is a text of 1 to ${MAX_TEXT} characters, not ${JSON.stringify(text)?.slice(0, MAX_TEXT)}.`,
+    `${WHAT[what]} is a text of 1 to ${MAX_TEXT} characters, not ${JSON.stringify(text)?.slice(0, MAX_TEXT)}.`,
   );
 }

@@ -49,7 +49,11 @@ export class Steps implements StepStore {
     this.leases = new Leases(parts, needs);
     this.effects = new Effects(parts);
     this.events = new Events(parts);
-    this.queue = new AcceptedRuns(parts, (threadId) => needs.makeThread(threadId));
+    this.queue = new AcceptedRuns(
+      parts,
+      (threadId) => needs.makeThread(threadId),
+      () => this.events.left(true),
+    );
     this.runEvents = new RunEvents(parts);
     this.schedules = new Schedules(parts);
   }

@@ -2,6 +2,7 @@
 
 import type { DueGraph, RunServer, TurnTransaction } from "../../src/run-store.ts";
 import type { Cell } from "../encoding/cells.ts";
+import type { EventRow } from "./event-rows.ts";
 import type { ScheduleMoveRow } from "./schedule-rows.ts";
 
 /** A run's row, without what is the user's. */
@@ -56,6 +57,8 @@ export interface RunTurnOptions {
 
 export interface RunDecision {
   put: readonly RunChange[];
+  /** That leave with it. */
+  events: readonly EventRow[];
   lease: { owner: string; expiresAt: number } | "released" | undefined;
 }
 

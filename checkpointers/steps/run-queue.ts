@@ -1,7 +1,7 @@
 /** Accepted runs over a database's rows: ids become keys, and what is the user's is sealed. */
 
 import { InvalidInputError } from "../../src/errors.ts";
-import { keyOf } from "../../src/ids.ts";
+import { digestOf, keyOf } from "../../src/ids.ts";
 import type {
   Decided,
   DueGraph,
@@ -23,6 +23,7 @@ import { parseCell, type Cell } from "../encoding/cells.ts";
 import { Decoder } from "../encoding/decode.ts";
 import { encode } from "../encoding/encode.ts";
 import { stringify, type Node } from "../encoding/tree.ts";
+import type { EventRow } from "./event-rows.ts";
 import type { StepParts } from "./parts.ts";
 import { ENDED, WithTurnError, type WithTurn } from "./run-queue-rows.ts";
 import type {
@@ -43,11 +44,18 @@ export class AcceptedRuns implements RunQueue {
   readonly #parts: StepParts;
   /** Makes the thread's row, where it has none yet. */
   readonly #makeThread: (threadId: string) => Promise<void>;
+  readonly #onEnd: () => void;
   readonly #guests = new Set<TurnGuest>();
   readonly server?: RunServer;
 
-  constructor(parts: StepParts, makeThread: (threadId: string) => Promise<void>) {
+  /** @param onEnd runs have ended, and their events have left */
+  constructor(
+    parts: StepParts,
+    makeThread: (threadId: string) => Promise<void>,
+    onEnd: () => void,
+  ) {
     this.#parts = parts;
+    this.#onEnd = onEnd;
     this.#makeThread = makeThread;
     const { server } = parts.dialect.runQueue;
     if (server === undefined) return;
@@ -74,6 +82,8 @@ export class AcceptedRuns implements RunQueue {
     if (details !== undefined) await this.#makeThread(threadId);
     let result: Result | undefined;
     let change: TurnChange;
+    let ends: RunRecord[] = [];
+    const seal = await this.#parts.cells.sealer();
     const options = {
       thread,
       runId: runId === undefined ? undefined : toText(checkedId(runId)),
@@ -85,12 +95,16 @@ export class AcceptedRuns implements RunQueue {
       const decided = decide({ ...turn, runs });
       ({ result } = decided);
       change = { now: turn.now, runs: afterwards(runs, decided.put ?? []) };
+      ends = endsOf(runs, decided.put ?? []);
       const put = (decided.put ?? []).map((run) => ({
         ...rowOf(run, thread),
         details: run.seq === 0 ? sealed.details : null,
         end: run.runId === runId ? sealed.end : null,
       }));
-      return { put, lease: decided.lease };
+      const left = ends.map((run) =>
+        endEvent(run, thread, run.runId === runId ? end : undefined, this.#parts.types, seal),
+      );
+      return { put, events: left, lease: decided.lease };
     };
     const guests = new Set(this.#guests);
     for (const guest of guests) await guest.prepare();
@@ -104,6 +118,7 @@ export class AcceptedRuns implements RunQueue {
       };
       try {
         await rows.turn(options, take, guests.size === 0 ? undefined : withTurn);
+        if (ends.length > 0) this.#onEnd();
         return result;
       } catch (error) {
         // A turn is more than what others store with it.
@@ -249,5 +264,31 @@ function rowOf(run: RunRecord, thread: Uint8Array): RunRow {
     fingerprint: run.fingerprint ?? null,
     waitingSince: run.waitingSince ?? null,
     schedule: run.schedule === undefined ? null : toText(run.schedule),
+  };
+}
+
+/** Those that a decision ends. */
+function endsOf(before: readonly RunRecord[], put: readonly RunRecord[]): RunRecord[] {
+  const isEnd = ({ status }: RunRecord): boolean => ENDED.some((ended) => ended === status);
+  const over = new Set(before.filter(isEnd).map(({ runId }) => runId));
+  return put.filter((run) => isEnd(run) && !over.has(run.runId));
+}
+
+/** What a run's end tells who waits for it. */
+function endEvent(
+  run: RunRecord,
+  thread: Uint8Array,
+  end: RunEnd | undefined,
+  types: StepParts["types"],
+  seal: (text: string) => Cell,
+): EventRow {
+  const { runId, threadId, graph, status, reason, attempt, endedAt } = run;
+  const name = `run.${status}`;
+  const payload = { runId, threadId, graph, status, reason, error: end?.error };
+  const tree = encode(payload, undefined, { channel: name, payloads: undefined, types });
+  return {
+    id: digestOf("run", runId, String(attempt), String(endedAt)),
+    ...{ name, thread, runId: toText(runId) },
+    data: seal(stringify(tree, new Set())),
   };
 }

@@ -36,6 +36,7 @@ import { durableFieldsOf, durableState } from "../state.ts";
 import * as turns from "../turns.ts";
 import { Worker, type Chore, type DrainOptions, type WorkerOptions } from "../worker/worker.ts";
 import { EventDesk, type Emitted, type EmitOptions } from "./event-desk.ts";
+import type { Listener, OnOptions } from "./triggers.ts";
 import { hosted } from "./hosted.ts";
 import { infoOf } from "./info.ts";
 import { EventSweep } from "./event-sweep.ts";
@@ -104,7 +105,10 @@ export class Runtime {
       // What cannot be looked at now is, with the worker's next look.
       heed: (runIds) => void this.#heed(runIds).catch(() => undefined),
     });
-    this.#desk = new EventDesk(saver, this.#engine, [...this.#graphs.keys()]);
+    this.#desk = new EventDesk(saver, {
+      ...{ engine: this.#engine, graphs: [...this.#graphs.keys()], keep: options.keepEmitted },
+      start: (graph, input, run) => this.start(graph, input, run),
+    });
     this.#chores.push(this.#desk);
     this.#inbox = approvals(saver);
     this.#own = worker;
@@ -271,6 +275,27 @@ export class Runtime {
    */
   emit(name: string, payload?: unknown, options: EmitOptions = {}): Promise<Emitted> {
     return this.#desk.emit(name, payload, options);
+  }
+
+  /**
+   * Begins runs of a graph from events: at most one for each event, whichever processes listen. A new
+   * listener begins with what comes from now on; one that was away goes on where it was. Call it in every
+   * process that shall hand out its events.
+   *
+   * @param event a name, also of those that holdfast emits: `run.completed`, `run.failed`, `run.cancelled`
+   *   and `run.dead`, with the payload `{ runId, threadId, graph, status, reason, error }`
+   * @throws {NotFoundError} the runtime has no such graph
+   * @throws {InvalidInputError} a name that none can have, or another listener of this process has
+   */
+  async on<Payload = unknown>(
+    event: string,
+    graph: string,
+    options: OnOptions<Payload>,
+  ): Promise<Listener> {
+    this.#mustHave(graph);
+    const listener = await this.#desk.on(event, graph, options);
+    await this.#startOwn();
+    return listener;
   }
 
   /** Questions and gates of all threads. */

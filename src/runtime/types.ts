@@ -29,6 +29,11 @@ export interface RuntimeOptions {
   worker?: WorkerOptions | false;
   /** What of a run is kept as it streams, for `stream()`, where its `start()` says nothing. Default: none. */
   streamMode?: StreamMode | readonly StreamMode[];
+  /**
+   * How long emitted events are kept, in milliseconds; Infinity for ever. Events that a listener has yet to
+   * hand out stay longer. Default 7 days.
+   */
+  keepEmitted?: number;
   /** How long that is kept after the run has ended, in milliseconds; `Infinity` for ever. Default: 24 hours. */
   keepEvents?: number;
 }
