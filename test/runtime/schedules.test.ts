@@ -322,12 +322,10 @@ describe.each(PLACES)("schedules on %s", (_, newPlace) => {
     const options = { threadId: "t", multitaskStrategy: "rollback" as const };
     await runtime.schedule("s", "0 * * * *", "digest", { topic: "cron" }, options);
     await work(runtime);
-    await until(() => skipped.length >= 2);
+    const said = 'Run "r" of thread "t" is interrupted';
+    await until(() => skipped.filter(({ reason }) => reason.startsWith(said)).length >= 2);
     expect(fired).toEqual([]);
-    expect(skipped[1]).toMatchObject({
-      scheduledAt: at("2026-01-01T02:00Z"),
-      reason: expect.stringContaining('Run "r" of thread "t" is interrupted') as string,
-    });
+    expect(await runtime.run("r")).toMatchObject({ status: "interrupted" });
     await runtime.resume("t", "yes");
     // While time stands still, or what is fired would roll it back.
     await expect.poll(async () => (await runtime.run("r")).status).toBe("completed");
