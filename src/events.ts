@@ -86,6 +86,13 @@ export interface HoldfastEvents {
   };
   /** Its worker could not end it; another one goes on, once the lease has expired. */
   "run.abandoned": EventOrigin & { error: unknown };
+  /** It is at work, and nothing was heard of it for long (`stallAfter`). Once for each silence. */
+  "run.stalled": EventOrigin & {
+    graph: string;
+    /** The durable node that was heard last. */
+    step: string | undefined;
+    lastHeartbeat: number;
+  };
   /** It was given up, since its workers died again and again: a person must look. */
   "run.dead": EventOrigin & { graph: string; crashes: number; reason?: string | undefined };
   /** A run was accepted for that instant. */

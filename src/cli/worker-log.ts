@@ -14,6 +14,7 @@ const PRINTED: ReadonlySet<EventName> = new Set<EventName>([
     "run.completed",
     "run.failed",
     "run.dead",
+    "run.stalled",
   ] as const),
   ...(["run.parked", "lease.lost", "worker.troubled", "engine.troubled"] as const),
   ...(["schedule.fired", "schedule.skipped"] as const),
@@ -85,6 +86,15 @@ export class WorkerLog {
       case "run.dead": {
         const { reason = "" } = data as HoldfastEvents["run.dead"];
         return this.#line(red("✗ gives up"), runId, reason);
+      }
+      case "run.stalled": {
+        const { step, lastHeartbeat } = data as HoldfastEvents["run.stalled"];
+        const where = step === undefined ? "" : ` in ${step}`;
+        return this.#line(
+          red("… stalled"),
+          runId,
+          `silent since ${instant(lastHeartbeat)}${where}`,
+        );
       }
       case "lease.lost":
         return this.#line(red("✗ lost its lease"), runId, "another worker may have it");

@@ -18,6 +18,7 @@
 import type { RunnableConfig } from "@langchain/core/runnables";
 import { RunControl } from "@langchain/langgraph";
 import { anySignal } from "../abort.ts";
+import { events } from "../events.ts";
 import { PARK_AFTER_KEY } from "../context.ts";
 import { DeadlineExceededError, LeaseLostError, isHoldfastError } from "../errors.ts";
 import { resolveBudget } from "../policy/budget.ts";
@@ -34,6 +35,7 @@ import { configurableOf, keepLease, type HeldLease } from "./lease.ts";
 import type { RunOutcome } from "./outcome.ts";
 import type { RunStream } from "./run-stream.ts";
 import type { Run } from "./run.ts";
+import { Silence } from "./silence.ts";
 import {
   failEmpty,
   failureOnRecord,
@@ -70,11 +72,13 @@ export class Attempt {
   readonly #options: AttemptOptions;
   readonly #control = new RunControl();
   readonly #broken = new AbortController();
+  readonly #silence: Silence;
   #stop: StopRequest | undefined;
 
   constructor(options: AttemptOptions) {
     this.#options = options;
     this.#stop = options.run.stop;
+    this.#silence = new Silence(options.saver.steps, options.run.threadId);
   }
 
   get runId(): string {
@@ -85,6 +89,14 @@ export class Attempt {
   stop(request: StopRequest): void {
     this.#stop ??= request;
     this.#broken.abort(new Error(`The run is to be stopped (${request}).`));
+  }
+
+  /** Says once that nothing was heard of the run for so many milliseconds. */
+  async tellOfStall(limit: number): Promise<void> {
+    const stall = await this.#silence.stalled(limit);
+    if (stall === undefined) return;
+    const { runId, threadId, graph } = this.#options.run;
+    events.emit("run.stalled", { threadId, runId, graph, ...stall });
   }
 
   /** Leaves the run to others once its superstep is over. */
@@ -153,9 +165,12 @@ export class Attempt {
       } as RunnableConfig,
       options: {
         park: true,
+        onChunk: (chunk) => {
+          this.#silence.heard();
+          return stream?.take(chunk);
+        },
         ...(stream && {
           streamMode: stream.modes,
-          onChunk: (chunk) => stream.take(chunk),
           onCall: (level) => stream.restart(level),
         }),
       },

@@ -38,6 +38,11 @@ export interface WorkerOptions {
   pollInterval?: number;
   /** A run whose workers died more often than this in a row is given up as "dead". Default 3. */
   maxCrashes?: number;
+  /**
+   * A run of which nothing was heard for so long is told of as `run.stalled`, in milliseconds; it goes on.
+   * Default 600,000.
+   */
+  stallAfter?: number;
 }
 
 export interface DrainOptions {
@@ -70,6 +75,7 @@ const DEFAULT_CONCURRENCY = 10;
 const DEFAULT_LEASE = 30_000;
 const DEFAULT_POLL = 1_000;
 const DEFAULT_CRASHES = 3;
+const DEFAULT_STALL = 600_000;
 const DEFAULT_GRACE = 25_000;
 
 export class Worker {
@@ -81,6 +87,7 @@ export class Worker {
   readonly #lease: number;
   readonly #poll: number;
   readonly #maxCrashes: number;
+  readonly #stallAfter: number;
   readonly #active = new Map<string, { attempt: Attempt; ended: Promise<void> }>();
   readonly #closing = new AbortController();
   #freed = new AbortController();
@@ -108,6 +115,7 @@ export class Worker {
     this.#lease = positive("leaseDuration", options.leaseDuration ?? DEFAULT_LEASE);
     this.#poll = positive("pollInterval", options.pollInterval ?? DEFAULT_POLL);
     this.#maxCrashes = options.maxCrashes ?? DEFAULT_CRASHES;
+    this.#stallAfter = positive("stallAfter", options.stallAfter ?? DEFAULT_STALL);
   }
 
   /** The ids of the runs that it works on now. */
@@ -178,6 +186,9 @@ export class Worker {
           this.#lookedAt = this.#clock.now();
           await this.#takeOver();
           await this.heed();
+          for (const { attempt } of this.#active.values()) {
+            await attempt.tellOfStall(this.#stallAfter);
+          }
           await this.#doChores(this.#shop.chores);
         } else {
           await this.#doChores(this.#shop.chores.filter(({ isWanted }) => isWanted));

@@ -18,6 +18,7 @@ interface Options {
   lease?: string;
   poll?: string;
   grace?: string;
+  stall?: string;
   engine?: string;
 }
 
@@ -37,6 +38,7 @@ export function addWorker(program: Command, act: Act): void {
     .option("--poll <ms>", "how often it looks for what others accepted (default: 1s)")
     .option("--engine <name>", "listen, or pg-boss: as the application's runtime has it (Postgres)")
     .option("--grace <ms>", "how long a drain may take before it breaks off (default: 25s)")
+    .option("--stall <ms>", "tell of a run of which nothing was heard for so long (default: 10m)")
     .addHelpText(
       "after",
       `
@@ -54,11 +56,12 @@ Exit codes: 0 drained, 130 broken off.`,
 
 async function work(cli: Cli, options: Options): Promise<void> {
   const { io, out } = cli;
-  const { concurrency, lease, poll, grace } = options;
+  const { concurrency, lease, poll, stall, grace } = options;
   const workerOptions = {
     ...(concurrency === undefined ? {} : { concurrency: parseCount(concurrency, "--concurrency") }),
     ...(lease === undefined ? {} : { leaseDuration: parseMilliseconds(lease, "--lease") }),
     ...(poll === undefined ? {} : { pollInterval: parseMilliseconds(poll, "--poll") }),
+    ...(stall === undefined ? {} : { stallAfter: parseMilliseconds(stall, "--stall") }),
   };
   const drainOptions =
     grace === undefined ? {} : { gracePeriod: parseMilliseconds(grace, "--grace") };
