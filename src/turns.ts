@@ -121,6 +121,18 @@ export function stop(
   return { put: [changed], result: changed };
 }
 
+/**
+ * An answer is about to be stored: should its giver die before it wakes who waits for it, a worker looks by
+ * itself so many milliseconds from now.
+ */
+export function expectAnswer(turn: Turn, within: number): Decided<void> {
+  const at = turn.now + within;
+  const waiting = turn.runs.filter(
+    ({ status, startAt = Infinity }) => status === "interrupted" && startAt > at,
+  );
+  return { put: waiting.map((run) => ({ ...run, startAt: at })), result: undefined };
+}
+
 /** Somebody acted: what waits on the thread is due now. @returns the ids of the runs that do not wait any more */
 export function wake(turn: Turn): Decided<string[]> {
   const waiting = turn.runs.filter(isWaiting);

@@ -11,7 +11,7 @@ import type {
 import { InvalidInputError, NotDurableError, NotFoundError } from "../errors.ts";
 import { events } from "../events.ts";
 import { isDurableSaver, type StepStore } from "../step-store.ts";
-import { wake } from "../turns.ts";
+import { expectAnswer, wake } from "../turns.ts";
 import { withAnswer } from "./approval-rules.ts";
 
 export interface AnswerOptions {
@@ -93,6 +93,9 @@ async function find(store: ApprovalStore, id: string): Promise<StoredApproval> {
   return found;
 }
 
+/** How long a run waits in vain whose answer was stored by a process that died then, in milliseconds. */
+const GRACE = 5_000;
+
 /** Two answers at the same moment are one after the other. */
 async function give(
   steps: StepStore,
@@ -112,6 +115,7 @@ async function give(
       at: await steps.now(),
     };
     const next = withAnswer(found, answer);
+    await steps.queue?.turn(next.threadId, (turn) => expectAnswer(turn, GRACE));
     if (!(await store.change(next, found.version))) continue;
     events.emit("approval.answered", {
       threadId: next.threadId,

@@ -6,6 +6,7 @@ import type { Decided, RunRecord, Turn } from "../../src/run-store.ts";
 import {
   accept,
   claim,
+  expectAnswer,
   finish,
   isOver,
   retry,
@@ -31,6 +32,7 @@ type Op =
   | { do: "stop"; run: number; request: "cancel" | "interrupt" | "rollback" }
   | { do: "retry"; run: number }
   | { do: "wake" }
+  | { do: "expect" }
   | { do: "pass"; time: number };
 
 const op: fc.Arbitrary<Op> = fc.oneof(
@@ -56,6 +58,7 @@ const op: fc.Arbitrary<Op> = fc.oneof(
   }),
   fc.record({ do: fc.constant("retry" as const), run: fc.nat(5) }),
   fc.constant({ do: "wake" as const }),
+  fc.constant({ do: "expect" as const }),
   fc.record({ do: fc.constant("pass" as const), time: fc.constantFrom(10, 60, 200) }),
 );
 
@@ -205,6 +208,9 @@ class Model {
         }
         break;
       }
+      case "expect":
+        this.apply(expectAnswer(this.turn(), 50));
+        break;
       case "wake":
         this.apply(wake(this.turn()));
         break;
