@@ -32,14 +32,25 @@ export class EventSweep implements Chore {
     this.#keep = keep;
   }
 
-  async work(): Promise<undefined> {
-    if (this.#keep === Infinity) return;
+  /** No run waits for it: it is done beside the worker's own work, and again later where it fails. */
+  work(): Promise<undefined> {
+    const { clock } = this.#steps;
     const pause = Math.min(this.#keep, MINUTE);
-    const now = this.#steps.clock.now();
-    this.#dueAt ??= now + pause;
-    if (now < this.#dueAt) return;
+    this.#dueAt ??= clock.now() + pause;
+    if (this.#keep !== Infinity && clock.now() >= this.#dueAt) {
+      this.#dueAt = Infinity;
+      this.#sweep().then(
+        (isDone) => (this.#dueAt = clock.now() + (isDone ? pause : 0)),
+        () => (this.#dueAt = clock.now() + MINUTE),
+      );
+    }
+    return Promise.resolve(undefined);
+  }
+
+  /** @returns whether it is through */
+  async #sweep(): Promise<boolean> {
     const { next } = await this.#events.sweep((await this.#steps.now()) - this.#keep, this.#from);
     this.#from = next ?? 0;
-    this.#dueAt = next === undefined ? now + pause : now;
+    return next === undefined;
   }
 }
