@@ -1,7 +1,16 @@
 import { describe, expect, test } from "vitest";
-import { fakeWorld } from "../../src/testing/index.ts";
+import { Annotation, END, START, StateGraph } from "@langchain/langgraph";
+import { createRuntime } from "../../src/runtime/create-runtime.ts";
+import { ManualClock, fakeWorld } from "../../src/testing/index.ts";
 import { TIMEOUT, matrix } from "../support/matrix.ts";
 import { PLACES } from "../support/places.ts";
+
+/** Only its name is needed here. */
+const digest = new StateGraph(Annotation.Root({ topic: Annotation<string>() }))
+  .addNode("send", () => ({}))
+  .addEdge(START, "send")
+  .addEdge("send", END)
+  .compile();
 
 const INSTANTS = ["2026-01-01T00:01:00Z", "2026-01-01T00:02:00Z", "2026-01-01T00:03:00Z"];
 
@@ -11,9 +20,14 @@ describe.each(PLACES)("three instants of a schedule, on %s", (name, newPlace) =>
     setUp: async () => {
       const world = await fakeWorld();
       const place = await newPlace();
+      // Declared before its instants, which are due when the program begins.
+      const saver = place.open({ clock: new ManualClock(new Date("2026-01-01T00:00Z")) });
+      const runtime = createRuntime({ saver, graphs: { digest }, worker: false });
+      const options = { missed: "all" as const };
+      await runtime.schedule("digest", "1,2,3 0 1 1 *", "digest", { topic: "old" }, options);
       return {
         ...{ world, place },
-        args: [place.url],
+        args: [place.url, String(Date.now())],
         env: { WORLD_URL: world.url },
         end: () => world.close(),
       };
