@@ -194,7 +194,7 @@ async function quickTurn(
 ): Promise<boolean | undefined> {
   if (withTurn !== undefined || move !== undefined) return undefined;
   const mine = randomTag();
-  for (let tries = 0; tries < QUICK_TRIES; tries += 1) {
+  for (let tries = 0; ; tries += 1) {
     const rows = await connection.query(
       `SELECT t.lease_owner, t.lease_token, t.lease_expires_at, t.turn,
          coalesce($3::bigint, ${NOW}) AS now, ${COLUMNS.map((column) => `r.${column}`).join(", ")}
@@ -207,13 +207,13 @@ async function quickTurn(
     if (held === undefined) return false;
     // The answer to our writing was lost.
     if (held["turn"] === mine) return true;
+    if (tries === QUICK_TRIES) return undefined;
     const runs = rows.filter(({ seq }) => seq !== null).map(runRow);
     const decision = decide({ ...turnOf(held), runs });
     if (decision.put.length === 0 && decision.lease === undefined) return true;
     if (decision.put.length > 1) return undefined;
     if (await quickWrite(connection, thread, held, decision, mine)) return true;
   }
-  return undefined;
 }
 
 /** @returns false where somebody has had a turn, or the lease, since */
