@@ -16,6 +16,8 @@ import { addMigrate } from "./commands/migrate.ts";
 import { addResume } from "./commands/resume.ts";
 import { addRun } from "./commands/run.ts";
 import { addRuns } from "./commands/runs/index.ts";
+import { addEmit } from "./commands/emit.ts";
+import { addEvents } from "./commands/events.ts";
 import { addSchedules } from "./commands/schedules/index.ts";
 import { addStatus } from "./commands/status.ts";
 import { addStuck } from "./commands/stuck.ts";
@@ -97,6 +99,8 @@ Exit codes: 0 ok, 1 failure, 2 usage, 3 not found, 5 waiting for a person.`,
   addThreads(program, act);
   addRuns(program, act);
   addSchedules(program, act);
+  addEmit(program, act);
+  addEvents(program, act);
   addWorker(program, act);
   addStatus(program, act);
   addApprovals(program, act);

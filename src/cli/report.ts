@@ -2,7 +2,7 @@
 
 import { canCompensate } from "../effects/saga.ts";
 import { configFor } from "../history/address.ts";
-import type { Parked } from "../steps/wait.ts";
+import { NEVER, type Parked } from "../steps/wait.ts";
 import type { Cli } from "./cli.ts";
 import type { Outcome } from "./drive.ts";
 import { describeError, EXIT } from "./exit.ts";
@@ -79,8 +79,8 @@ function sayWhatNext(cli: Cli, threadId: string, outcome: Outcome): ExitCode {
 export function sayParked(cli: Cli, threadId: string, parks: readonly Parked[]): void {
   const { out } = cli;
   for (const { reason, resumeAt } of parks) {
-    const until = new Date(resumeAt).toISOString();
-    out.note(`${out.notePaint.yellow("parked")}  until ${until}: ${harmless(reason)}`);
+    const until = resumeAt === NEVER ? "for" : `until ${new Date(resumeAt).toISOString()}:`;
+    out.note(`${out.notePaint.yellow("parked")}  ${until} ${harmless(reason)}`);
   }
   out.note(`Go on then with: ${cli.again("resume", threadId)}`);
 }

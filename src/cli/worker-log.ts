@@ -16,7 +16,13 @@ const PRINTED: ReadonlySet<EventName> = new Set<EventName>([
     "run.dead",
     "run.stalled",
   ] as const),
-  ...(["run.parked", "lease.lost", "worker.troubled", "engine.troubled"] as const),
+  ...([
+    "run.parked",
+    "lease.lost",
+    "worker.troubled",
+    "trigger.failed",
+    "engine.troubled",
+  ] as const),
   ...(["schedule.fired", "schedule.skipped"] as const),
 ]);
 
@@ -108,6 +114,11 @@ export class WorkerLog {
         const until = untilAt === scheduledAt ? "" : ` to ${instant(untilAt)}`;
         const what = `schedule ${schedule}, ${instant(scheduledAt)}${until}: ${reason}`;
         return this.#line(yellow("◷ leaves out"), undefined, what);
+      }
+      case "trigger.failed": {
+        const { listener, eventId, skipped, error } = data as HoldfastEvents["trigger.failed"];
+        const what = `listener ${listener}, event ${eventId}: ${describeError(error)}`;
+        return this.#line(skipped ? red("✗ skips") : yellow("! could not begin"), undefined, what);
       }
       case "worker.troubled":
       case "engine.troubled": {
