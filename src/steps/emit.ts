@@ -12,7 +12,7 @@
 import { currentAttempt, currentNode, type NodeContext } from "../context.ts";
 import { InvalidInputError, NotDurableError } from "../errors.ts";
 import { EVENTS_CHANNEL, type EmittedWrite } from "../event-store.ts";
-import { whyUnkept } from "./kept-task.ts";
+import { whyUnkept, whyUnstable } from "./kept-task.ts";
 
 type Send = (writes: [channel: string, value: unknown][]) => void;
 
@@ -43,6 +43,8 @@ export async function emit(name: string, payload?: unknown): Promise<void> {
         "runtime.emit().",
     );
   }
+  const unstable = whyUnstable(node);
+  if (unstable !== undefined) throw unkept(name, node.node, unstable);
   const send = sendOf(name, node);
   const write: EmittedWrite = { name, payload: store.serialize(name, payload, node.node) };
   send([[EVENTS_CHANNEL, write]]);

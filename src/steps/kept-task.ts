@@ -11,7 +11,7 @@ export async function whyUnkept(node: NodeContext, store: EventStore): Promise<s
 const UNSTORED = "the checkpoint that its node runs from is not stored";
 
 /** As far as that is known without asking. */
-function whyUnstable({ durability, config, node }: NodeContext): string | undefined {
+export function whyUnstable({ durability, config, node }: NodeContext): string | undefined {
   if (durability === "exit") return 'durability "exit" stores nothing in between';
   const { langgraph_triggers: triggers, langgraph_path: path } = config.metadata ?? {};
   const isBody = node !== "__start__" && Array.isArray(triggers) && triggers.includes("__start__");

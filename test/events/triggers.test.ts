@@ -10,6 +10,7 @@ import type { RuntimeOptions } from "../../src/runtime/types.ts";
 import { durable } from "../../src/steps/durable.ts";
 import { waitForEvent } from "../../src/steps/wait-for-event.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
+import { startChild } from "../support/child.ts";
 import { createDatabase } from "../support/databases.ts";
 import { PLACES, placeAt, type Place } from "../support/places.ts";
 
@@ -102,6 +103,24 @@ describe.each(PLACES)("listeners on %s", (_, newPlace) => {
     const numbers = Array.from({ length: 10 }, (_none, i) => String(i));
     expect(all.filter((text) => text !== "second").toSorted()).toEqual(numbers);
     expect(await one.runs({ graph: "notes", limit: 1_000 })).toHaveLength(20);
+  });
+
+  it("begin one run for each event, from two processes that both listen", async () => {
+    const place = await newPlace();
+    const runtime = begin(place, { worker: false });
+    await runtime.saver.steps.now();
+    const children = [0, 1].map(() => startChild("listener.ts", place.url));
+    for (const child of children) await child.next("ready");
+    for (let i = 0; i < 20; i += 1) await runtime.emit("e", i);
+    await vi.waitFor(
+      async () => expect(await runtime.runs({ status: "completed" })).toHaveLength(20),
+      { timeout: 20_000 },
+    );
+    expect(await runtime.runs({ limit: 1_000 })).toHaveLength(20);
+    const noted = children.flatMap(({ messages }) =>
+      messages.filter(({ type }) => type === "noted").map(({ n }) => n as number),
+    );
+    expect(noted.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 20 }, (_none, i) => i));
   });
 
   it("go on where they were when they were away", async () => {

@@ -126,6 +126,26 @@ describe.each(PLACES)("waitForEvent() on %s", (_, newPlace) => {
     expect(await store?.undelivered(10)).toEqual([]);
   });
 
+  it("finds its event whichever comes first, also while it is on its way to be parked", async () => {
+    const runtime = await begin({ paid: paid() });
+    const orders = Array.from({ length: 24 }, (_none, i) => `o${i}`);
+    await Promise.all(
+      orders.map(async (orderId, i) => {
+        await runtime.start("paid", { order: orderId }, { runId: orderId });
+        // From at once to long after it is parked.
+        for (let turns = 0; turns < i * 20; turns += 1) {
+          await new Promise<void>((resolve) => {
+            setImmediate(resolve);
+          });
+        }
+        await runtime.emit("payment", { orderId, by: "ada" });
+      }),
+    );
+    for (const order of orders) {
+      expect(await runtime.result(order)).toMatchObject({ values: { log: [`${order} by ada`] } });
+    }
+  });
+
   it("finds what came before it, since its run began, but nothing older", async () => {
     const asked = Promise.withResolvers<void>();
     const answered = Promise.withResolvers<void>();
