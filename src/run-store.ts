@@ -167,6 +167,8 @@ export interface RunQueue {
   nextAt(graphs: readonly string[]): Promise<number | undefined>;
   /** Which of these are to be stopped. */
   stopping(runIds: readonly string[]): Promise<string[]>;
+  /** Which of these are over, or wait for a person. */
+  settled(runIds: readonly string[]): Promise<string[]>;
   /** Whether a run's input is in a checkpoint. */
   hasBegun(threadId: string, runId: string): Promise<boolean>;
   read(runId: string): Promise<StoredRun | undefined>;

@@ -36,6 +36,9 @@ const ACTIVE: ReadonlySet<WorkflowState> = new Set(["queued", "running", "parked
 const OVER: ReadonlySet<WorkflowState> = new Set(["completed", "failed", "cancelled", "dead"]);
 
 export const isOver = ({ status }: Pick<RunRecord, "status">): boolean => OVER.has(status);
+/** Nothing more comes by itself: it is over, or a person is asked. */
+export const isSettled = (run: Pick<RunRecord, "status">): boolean =>
+  isOver(run) || run.status === "interrupted";
 const isActive = ({ status }: RunRecord): boolean => ACTIVE.has(status);
 export const isAtWork = ({ status }: RunRecord): boolean => AT_WORK.has(status);
 const isAsking = ({ status }: RunRecord): boolean => status === "interrupted";

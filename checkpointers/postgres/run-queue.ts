@@ -10,6 +10,7 @@ import { createHash } from "node:crypto";
 import {
   ENDED,
   RUN_COLUMNS,
+  SETTLED,
   WithTurnError,
   runRow,
   valuesOf,
@@ -39,6 +40,8 @@ import { insertEvents } from "./events.ts";
 import { moveSchedule } from "./schedules.ts";
 
 const ENDED_LIST = ENDED.map((status) => `'${status}'`).join(", ");
+
+const SETTLED_LIST = SETTLED.map((status) => `'${status}'`).join(", ");
 
 const COLUMNS = ["seq", ...RUN_COLUMNS];
 const ALL_COLUMNS = COLUMNS.join(", ");
@@ -121,6 +124,13 @@ export function runQueueRows(connection: Connection): RunQueueRows {
     async stopping(runIds) {
       const rows = await connection.query(
         `SELECT run_id FROM ${runs()} WHERE run_id = ANY ($1::text[]) AND stop IS NOT NULL`,
+        [array.texts(runIds)],
+      );
+      return rows.map((row) => row["run_id"] as string);
+    },
+    async settled(runIds) {
+      const rows = await connection.query(
+        `SELECT run_id FROM ${runs()} WHERE run_id = ANY ($1::text[]) AND status IN (${SETTLED_LIST})`,
         [array.texts(runIds)],
       );
       return rows.map((row) => row["run_id"] as string);

@@ -3,6 +3,7 @@
 import {
   ENDED,
   RUN_COLUMNS,
+  SETTLED,
   runRow,
   valuesOf,
   type FoundRun,
@@ -18,6 +19,8 @@ import { insertEvent } from "./events.ts";
 import { moveSchedule } from "./schedules.ts";
 
 const ENDED_LIST = ENDED.map((status) => `'${status}'`).join(", ");
+
+const SETTLED_LIST = SETTLED.map((status) => `'${status}'`).join(", ");
 
 const COLUMNS = ["seq", ...RUN_COLUMNS].join(", ");
 
@@ -93,6 +96,16 @@ export function runQueueRows(connection: Connection): RunQueueRows {
           .sql(
             `SELECT run_id FROM holdfast_runs
              WHERE run_id IN (SELECT value FROM json_each(?)) AND stop IS NOT NULL`,
+          )
+          .all(JSON.stringify(runIds))
+          .map((row) => (row as SqlRow)["run_id"] as string),
+      ),
+    settled: (runIds) =>
+      connection.read(() =>
+        connection
+          .sql(
+            `SELECT run_id FROM holdfast_runs
+             WHERE run_id IN (SELECT value FROM json_each(?)) AND status IN (${SETTLED_LIST})`,
           )
           .all(JSON.stringify(runIds))
           .map((row) => (row as SqlRow)["run_id"] as string),

@@ -86,6 +86,7 @@ export interface RunQueueRows {
   working(): Promise<(FoundThread & { owner: string })[]>;
   nextAt(graphs: readonly string[]): Promise<number | null>;
   stopping(runIds: readonly string[]): Promise<string[]>;
+  settled(runIds: readonly string[]): Promise<string[]>;
   hasBegun(thread: Uint8Array, run: Uint8Array): Promise<boolean>;
   read(runId: string): Promise<(FoundRun & { details: Cell; end: Cell | null }) | undefined>;
   list(query: {
@@ -106,6 +107,9 @@ export interface FoundThread {
 
 /** Statuses that are over. */
 export const ENDED = ["completed", "failed", "cancelled", "dead"] as const;
+
+/** Statuses that nothing changes by itself. */
+export const SETTLED = [...ENDED, "interrupted"] as const;
 
 /** Columns of {@link RunRow}, in the order of {@link valuesOf}. */
 export const RUN_COLUMNS = [

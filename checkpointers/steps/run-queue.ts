@@ -153,6 +153,11 @@ export class AcceptedRuns implements RunQueue {
     return (await (await this.#rows()).stopping(runIds.map(toText))).map(fromText);
   }
 
+  async settled(runIds: readonly string[]): Promise<string[]> {
+    if (runIds.length === 0) return [];
+    return (await (await this.#rows()).settled(runIds.map(toText))).map(fromText);
+  }
+
   async hasBegun(threadId: string, runId: string): Promise<boolean> {
     await this.#parts.settled(threadId);
     return (await this.#rows()).hasBegun(keyOf(threadId), keyOf(runId));

@@ -13,7 +13,7 @@ import type {
 import { infoOf } from "../runtime/info.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import type { RunInfo } from "../runtime/types.ts";
-import { isOver } from "../turns.ts";
+import { isSettled } from "../turns.ts";
 import type { Cli } from "./cli.ts";
 import type { Saver } from "./database.ts";
 import { EXIT, Exit } from "./exit.ts";
@@ -80,9 +80,6 @@ export async function mustReadRun(queue: RunQueue, runId: string): Promise<Store
   if (run === undefined) throw new NotFoundError(`There is no run "${runId}".`);
   return run;
 }
-
-/** It is over, or a person is asked: nothing more comes by itself. */
-export const isSettled = (run: RunRecord): boolean => isOver(run) || run.status === "interrupted";
 
 /** Looks at a run again and again until it has settled, and gives it as it then is. */
 export async function follow(

@@ -7,10 +7,10 @@
 
 import type { RunnableConfig } from "@langchain/core/runnables";
 import { RESUME } from "@langchain/langgraph-checkpoint";
-import type { CheckpointTuple } from "@langchain/langgraph-checkpoint";
 import { InvalidInputError } from "../errors.ts";
 import type { BaseCheckpointSaver } from "@langchain/langgraph-checkpoint";
 import { withLeaseOf } from "../step-store.ts";
+import { viewOf } from "./view.ts";
 import { NULL_TASK, allLevels, questionsOf } from "./tasks.ts";
 import type { Level, Question } from "./tasks.ts";
 
@@ -145,18 +145,11 @@ export function withoutStaleResume(
   );
   if (!left || !(taken || answering)) return saver;
   const checkpointId = root.tuple.checkpoint.id;
-  return new Proxy(saver, {
-    get(target, name) {
-      const member: unknown = Reflect.get(target, name, target);
-      if (typeof member !== "function") return member;
-      if (name !== "getTuple") return (member as () => unknown).bind(target);
-      return async (config: CheckpointTuple["config"]) => {
-        const tuple = await target.getTuple(config);
-        if (tuple?.checkpoint.id !== checkpointId) return tuple;
-        const kept = tuple.pendingWrites?.filter((write) => !isPlainResume(write)) ?? [];
-        return { ...tuple, pendingWrites: kept };
-      };
-    },
+  return viewOf(saver, async (config) => {
+    const tuple = await saver.getTuple(config);
+    if (tuple?.checkpoint.id !== checkpointId) return tuple;
+    const kept = tuple.pendingWrites?.filter((write) => !isPlainResume(write)) ?? [];
+    return { ...tuple, pendingWrites: kept };
   });
 }
 

@@ -20,6 +20,7 @@ import type {
   CheckpointTuple,
 } from "@langchain/langgraph-checkpoint";
 import { withSaver, type RunnableGraph } from "./graph.ts";
+import { viewOf } from "./view.ts";
 
 export interface Question {
   /** Of LangGraph's interrupt; an answer names it. Absent in very old checkpoints. */
@@ -100,16 +101,14 @@ function showing(
   tuple: CheckpointTuple,
   namespace: string,
 ): BaseCheckpointSaver {
-  const view = Object.create(saver) as BaseCheckpointSaver;
-  view.getTuple = (config) => {
+  return viewOf(saver, (config) => {
     const { checkpoint_ns: ns = "", checkpoint_id: id } = config.configurable ?? {};
     if (ns !== namespace || (id !== undefined && id !== tuple.checkpoint.id)) {
       return saver.getTuple(config);
     }
     // LangGraph applies pending writes to what it is given.
     return Promise.resolve({ ...tuple, checkpoint: copyCheckpoint(tuple.checkpoint) });
-  };
-  return view;
+  });
 }
 
 /** LangGraph takes the saver from here when it reads the state of a subgraph. */

@@ -39,6 +39,7 @@ import { EventDesk, type Emitted, type EmitOptions } from "./event-desk.ts";
 import type { Listener, OnOptions } from "./triggers.ts";
 import { hosted } from "./hosted.ts";
 import { infoOf } from "./info.ts";
+import { Results } from "./results.ts";
 import { EventSweep } from "./event-sweep.ts";
 import { Schedules } from "./schedules.ts";
 import { checkedModes, streamBell, streamOf } from "./stream.ts";
@@ -51,9 +52,6 @@ import type {
   ScheduleOptions,
   StartOptions,
 } from "./types.ts";
-
-/** How often a run of another process is looked at while its result is waited for, in milliseconds. */
-const LOOK_AGAIN = 200;
 
 export class Runtime {
   /** The saver that all of its graphs run with. */
@@ -70,6 +68,7 @@ export class Runtime {
   #started: Promise<void> | undefined;
   /** Rings for a run that a worker of this process has left, and for its stream. */
   readonly #bell: Bell;
+  readonly #results: Results;
   readonly #events: RunEventStore;
   readonly #streamMode: readonly StreamMode[];
 
@@ -92,6 +91,7 @@ export class Runtime {
     this.#streamMode = checkedModes(options.streamMode);
     this.#chores.push(new EventSweep(saver.steps, runEvents, options.keepEvents));
     this.#bell = new Bell(saver.steps.clock);
+    this.#results = new Results(queue, this.#bell, saver.steps.clock);
     this.#engine = engine ?? localEngine();
     this.#graphs = new Map(
       Object.entries(graphs).map(([name, graph]) => [
@@ -415,34 +415,23 @@ export class Runtime {
     runId: string,
     options: { signal?: AbortSignal } = {},
   ): Promise<RunResult<Values>> {
-    for (;;) {
-      const heard = this.#bell.listen([runId]);
-      try {
-        const run = await this.#mustRead(runId);
-        if (turns.isOver(run) || run.status === "interrupted") {
-          const graph = this.#mustHave(run.graph);
-          const at = run.end?.checkpointId;
-          const { values } = await graph.getState({
-            configurable: {
-              thread_id: run.threadId,
-              ...(at === undefined ? {} : { checkpoint_id: at }),
-            },
-          });
-          const { status, threadId, reason } = run;
-          return {
-            ...{ runId, threadId, reason },
-            status: status as RunResult["status"],
-            values: values as Values,
-            error: run.end?.error,
-            undone: run.end?.undone ?? [],
-            stuck: run.end?.stuck ?? [],
-          };
-        }
-        await heard.within(LOOK_AGAIN, options.signal);
-      } finally {
-        heard.end();
-      }
-    }
+    const run = await this.#results.settled(runId, options.signal);
+    const { threadId, reason, end } = run;
+    const at = end?.checkpointId;
+    const { values } = await this.#mustHave(run.graph).getState({
+      configurable: {
+        thread_id: threadId,
+        ...(at === undefined ? {} : { checkpoint_id: at }),
+      },
+    });
+    return {
+      ...{ runId, threadId, reason },
+      status: run.status as RunResult["status"],
+      values: values as Values,
+      error: end?.error,
+      undone: end?.undone ?? [],
+      stuck: end?.stuck ?? [],
+    };
   }
 
   /**

@@ -13,7 +13,8 @@ import { count, instant } from "../../format.ts";
 import type { Graph } from "../../graph.ts";
 import { findRun } from "../../lookup.ts";
 import { questionJson, sayWaiting } from "../../report.ts";
-import { exitAs, follow, isSettled, queueOf, statusOf } from "../../runs.ts";
+import { exitAs, follow, queueOf, statusOf } from "../../runs.ts";
+import { isSettled } from "../../../turns.ts";
 import { harmless } from "../../text.ts";
 import { valueLines } from "../../values.ts";
 
