@@ -97,8 +97,9 @@ async function invoke(
   try {
     const chunks = await withSaver(graph, view).stream(input, {
       ...config,
-      streamMode: options.streamMode ?? "updates",
-      subgraphs: true,
+      // What nobody hears need not be put together.
+      streamMode: options.onChunk === undefined ? "custom" : (options.streamMode ?? "updates"),
+      subgraphs: options.onChunk !== undefined,
       durability: "sync",
     });
     for await (const chunk of chunks) options.onChunk?.(chunk);

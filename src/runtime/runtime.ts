@@ -136,7 +136,8 @@ export class Runtime {
     if (budget !== undefined) resolveBudget("budget", budget);
     const known = options.runId === undefined ? undefined : await this.#queue.read(runId);
     if (known !== undefined) mustBe(known, threadId, graph);
-    const accepted = await this.#accept(graph, input, { ...options, runId, threadId });
+    const isNewId = options.runId === undefined;
+    const accepted = await this.#accept(graph, input, { ...options, runId, threadId, isNewId });
     const run = accepted?.run ?? (await this.#mustRead(runId));
     mustBe(run, threadId, graph);
     await this.#startOwn();
@@ -147,9 +148,9 @@ export class Runtime {
   async #accept(
     graph: string,
     input: unknown,
-    options: StartOptions & { runId: string; threadId: string },
+    options: StartOptions & { runId: string; threadId: string; isNewId?: boolean },
     firing?: ScheduleMove,
-  ): Promise<{ run: StoredRun; isNew: boolean } | undefined> {
+  ): Promise<{ run: RunRecord; isNew: boolean } | undefined> {
     const { runId, threadId, metadata = {}, startAt, stepLimit, deadline, budget } = options;
     const { priority = 0, multitaskStrategy = "enqueue" } = options;
     const streamMode = checkedModes(options.streamMode ?? this.#streamMode);
@@ -177,7 +178,8 @@ export class Runtime {
       },
     );
     if (accepted === undefined) return undefined;
-    const run = await this.#mustRead(runId);
+    // An id of somebody's own may be another thread's run.
+    const run = options.isNewId === true ? accepted.run : await this.#mustRead(runId);
     if (accepted.isFirst && run.threadId === threadId) {
       this.saver.steps.status.note(threadId, {
         ...{ status: "queued", runId, workflowName: graph, startedAt: run.enqueuedAt },
