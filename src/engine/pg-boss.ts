@@ -293,7 +293,10 @@ class PgBossEngine implements Engine, TurnGuest {
     });
     boss.on("error", (error) => events.emit("engine.troubled", { engine: this.name, error }));
     try {
-      await boss.start();
+      await boss.start().catch((error: unknown) => {
+        if (!isMadeByAnother(error)) throw error;
+        return boss.start();
+      });
       for (const graph of graphs) await boss.createQueue(queueOf(graph), QUEUE);
       // It keeps in mind what it knows of a queue, so that a turn need not ask for it.
       for (const graph of graphs) await boss.findJobs(queueOf(graph), { id: NO_JOB });
@@ -310,6 +313,12 @@ class PgBossEngine implements Engine, TurnGuest {
     if (this.#site !== undefined) return this.#site;
     throw new InvalidInputError("This engine has no runtime yet: give it to createRuntime().");
   }
+}
+
+/** Two processes that make the same schema at the same moment: one of them is told that it is there. */
+function isMadeByAnother(error: unknown): boolean {
+  const { code } = error as { code?: unknown };
+  return code === "23505" || code === "42P06" || code === "42P07";
 }
 
 /** Its timers, and no more: the pool is the saver's. */

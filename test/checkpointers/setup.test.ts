@@ -22,7 +22,8 @@ const GOLDEN: Record<string, string> = {
     "0370e6dc1d28a4f16b01a667e4843505ababf130d371f411743497c0ee7fe40f",
   "postgres/0008_schedules.sql": "0c79359e9acc46b00c475ffe45a53625cea6da1704eba080fc1162472e6c8370",
   "postgres/0009_events.sql": "7f4017f6906f70947670adc9b5475b15bbfed0c30c034aa2711acd9f028e0ab6",
-  "postgres/0010_run_versions.sql": "395249a35429c5225608b44af580abd91cae4c3e0d0dde2c469914684aa0d748",
+  "postgres/0010_run_versions.sql":
+    "395249a35429c5225608b44af580abd91cae4c3e0d0dde2c469914684aa0d748",
   "sqlite/0001_checkpoints.sql": "6f779114a859d64fdd9dcd242cc044312160db7bafb7dc0b342db2fd1c6d60c9",
   "sqlite/0002_states.sql": "c87f2b9b73c8d2d64a8ad766631d02dbcfd7fef97a0557193aa281d7c724f01a",
   "sqlite/0003_effects.sql": "0e4e87b6e0679a0540620faa17a9b5209def51fcabd6bdb1f6d6b7600406cb75",

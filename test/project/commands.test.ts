@@ -33,7 +33,9 @@ function commandsIn(name: string, markdown: string): Shown[] {
       const options = words.filter((word) => word.startsWith("-"));
       const [first = "", second] = words;
       const isGroup =
-        /^(threads|runs|schedules|events|approvals|effects|stuck|breakers|limits|budgets)$/.test(first);
+        /^(threads|runs|schedules|events|approvals|effects|stuck|breakers|limits|budgets)$/.test(
+          first,
+        );
       return [{ where: name, words: isGroup ? [first, second ?? ""] : [first], options }];
     }),
   );
