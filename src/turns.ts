@@ -152,9 +152,14 @@ export function wake(turn: Turn): Decided<string[]> {
 
 /**
  * A run that ended without success goes on once more.
+ * @param deadline how long it may take, in milliseconds
  * @throws {InvalidInputError} it cannot
  */
-export function retry(turn: Turn, runId: string): Decided<RunRecord | undefined> {
+export function retry(
+  turn: Turn,
+  runId: string,
+  deadline?: number,
+): Decided<RunRecord | undefined> {
   const run = turn.runs.find((each) => each.runId === runId);
   if (run === undefined) return { result: undefined };
   if (run.status === "completed" || !isOver(run)) {
@@ -170,8 +175,7 @@ export function retry(turn: Turn, runId: string): Decided<RunRecord | undefined>
     ...run,
     status: "queued",
     startAt: turn.now,
-    // As much time as it had at first, and what it waited.
-    deadlineAt: run.deadlineAt && turn.now + (run.deadlineAt - run.enqueuedAt),
+    deadlineAt: deadline === undefined ? undefined : turn.now + deadline,
     endedAt: undefined,
     waitingSince: undefined,
     crashes: 0,
@@ -185,12 +189,16 @@ export function retry(turn: Turn, runId: string): Decided<RunRecord | undefined>
  * A run that was given up goes on once more.
  * @throws {InvalidInputError} it is not dead, or cannot go on
  */
-export function revive(turn: Turn, runId: string): Decided<RunRecord | undefined> {
+export function revive(
+  turn: Turn,
+  runId: string,
+  deadline?: number,
+): Decided<RunRecord | undefined> {
   const run = turn.runs.find((each) => each.runId === runId);
   if (run !== undefined && run.status !== "dead") {
     throw new InvalidInputError(`Run "${runId}" is ${run.status}, and only a dead one is revived.`);
   }
-  return retry(turn, runId);
+  return retry(turn, runId, deadline);
 }
 
 export interface ClaimOptions {
@@ -285,7 +293,9 @@ export function claim(turn: Turn, options: ClaimOptions): Decided<Claims> {
 }
 
 function isPinnedElsewhere(run: RunRecord, { pins, fingerprint }: ClaimedGraph): boolean {
-  return pins && run.fingerprint !== undefined && run.fingerprint !== fingerprint;
+  // One that is to be stopped needs no node of its version: invariant T4.
+  if (!pins || run.stop !== undefined) return false;
+  return run.fingerprint !== undefined && run.fingerprint !== fingerprint;
 }
 
 /** A run whose worker is gone. */

@@ -11,6 +11,7 @@ import {
   ENDED,
   RUN_COLUMNS,
   SETTLED,
+  isBefore,
   WithTurnError,
   runRow,
   valuesOf,
@@ -81,17 +82,13 @@ export function runQueueRows(connection: Connection): RunQueueRows {
            AND EXISTS (
              SELECT 1 FROM unnest($1::text[], $4::text[]) AS g (name, fingerprint)
              WHERE g.name = r.graph
-               AND (g.fingerprint IS NULL OR r.fingerprint IS NULL OR g.fingerprint = r.fingerprint)
+               AND (g.fingerprint IS NULL OR r.fingerprint IS NULL OR g.fingerprint = r.fingerprint
+                 OR r.stop IS NOT NULL)
            )
            AND (t.lease_owner IS NULL OR t.lease_expires_at <= clock.now)
            AND NOT EXISTS (
-             SELECT 1 FROM ${runs()} o WHERE o.thread_key = r.thread_key AND (
-               (
-                 o.seq < r.seq AND o.status IN ('running', 'compensating', 'parked', 'queued')
-                 AND NOT (o.status = 'queued' AND o.start_at > clock.now)
-               )
-               OR (o.seq > r.seq AND o.status = 'parked' AND o.start_at > clock.now)
-             )
+             SELECT 1 FROM ${runs()} o WHERE o.thread_key = r.thread_key AND o.seq <> r.seq
+               AND ${isBefore("o", "r", "clock.now")}
            )
          GROUP BY r.thread_key, t.name, t.name_bytes
          ORDER BY max(r.priority) DESC, min(r.start_at), min(r.seq) LIMIT $2`,
@@ -198,7 +195,7 @@ const QUICK_TRIES = 3;
 /** @returns undefined, and nothing done, where it takes a lock */
 async function quickTurn(
   connection: Connection,
-  { thread, runId, move }: RunTurnOptions,
+  { thread, runId, skipBusy, move }: RunTurnOptions,
   decide: (turn: RunTurn) => RunDecision,
   withTurn?: WithTurn,
 ): Promise<boolean | undefined> {
@@ -222,24 +219,36 @@ async function quickTurn(
     const decision = decide({ ...turnOf(held), runs });
     if (decision.put.length === 0 && decision.lease === undefined) return true;
     if (decision.put.length > 1) return undefined;
-    if (await quickWrite(connection, thread, held, decision, mine)) return true;
+    if (await quickWrite(connection, { thread, skipBusy, held, mine }, decision)) return true;
   }
 }
 
-/** @returns false where somebody has had a turn, or the lease, since */
+interface QuickTurn {
+  thread: Uint8Array;
+  skipBusy: boolean;
+  /** The thread's row as it was looked at. */
+  held: SqlRow;
+  /** The name of this turn. */
+  mine: string;
+}
+
+/** @returns false where somebody has had a turn, or the lease, since, or is about to and is not waited for */
 async function quickWrite(
   connection: Connection,
-  thread: Uint8Array,
-  held: SqlRow,
+  { thread, skipBusy, held, mine }: QuickTurn,
   { put: [run], events, lease }: RunDecision,
-  mine: string,
 ): Promise<boolean> {
   const values: SqlValue[] = [];
   const given = (value: SqlValue, type: string): string => `$${values.push(value)}::${type}`;
   const was = (column: string, type: string): string =>
     `${column} IS NOT DISTINCT FROM ${given(held[column] as SqlValue, type)}`;
+  const key = `key = ${given(thread, "bytea")}`;
+  const threads = connection.name("threads");
   const seen = [
-    `key = ${given(thread, "bytea")}`,
+    // Who holds the row may have vanished: nobody who only looks for work waits for that.
+    skipBusy
+      ? `key = (SELECT key FROM ${threads} WHERE ${key} FOR NO KEY UPDATE SKIP LOCKED)`
+      : key,
     was("turn", "text"),
     was("lease_token", "bigint"),
     was("lease_owner", "text"),
@@ -255,7 +264,7 @@ async function quickWrite(
       "lease_token = lease_token + 1",
     );
   }
-  const taken = `UPDATE ${connection.name("threads")} SET ${set.join(", ")}
+  const taken = `UPDATE ${threads} SET ${set.join(", ")}
     WHERE ${seen.join(" AND ")} RETURNING 1`;
   const written = run === undefined ? "" : `, written AS (${writing(connection, run, given)})`;
   const left = events.map((event, i) => `, left_${i} AS (${leaving(connection, event, given)})`);

@@ -4,6 +4,7 @@ import {
   ENDED,
   RUN_COLUMNS,
   SETTLED,
+  isBefore,
   runRow,
   valuesOf,
   type FoundRun,
@@ -41,17 +42,12 @@ const DUE = `WITH clock (now) AS (SELECT ?)
     AND EXISTS (
       SELECT 1 FROM json_each(?) g WHERE g.value ->> 'name' = r.graph
         AND (g.value ->> 'fingerprint' IS NULL OR r.fingerprint IS NULL
-          OR g.value ->> 'fingerprint' = r.fingerprint)
+          OR g.value ->> 'fingerprint' = r.fingerprint OR r.stop IS NOT NULL)
     )
     AND (t.lease_owner IS NULL OR t.lease_expires_at <= clock.now)
     AND NOT EXISTS (
-      SELECT 1 FROM holdfast_runs o WHERE o.thread_key = r.thread_key AND (
-        (
-          o.seq < r.seq AND o.status IN ('running', 'compensating', 'parked', 'queued')
-          AND NOT (o.status = 'queued' AND o.start_at > clock.now)
-        )
-        OR (o.seq > r.seq AND o.status = 'parked' AND o.start_at > clock.now)
-      )
+      SELECT 1 FROM holdfast_runs o WHERE o.thread_key = r.thread_key AND o.seq <> r.seq
+        AND ${isBefore("o", "r", "clock.now")}
     )
   GROUP BY r.thread_key ORDER BY max(r.priority) DESC, min(r.start_at), min(r.seq) LIMIT ?`;
 

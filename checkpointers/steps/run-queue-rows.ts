@@ -111,6 +111,23 @@ export const ENDED = ["completed", "failed", "cancelled", "dead"] as const;
 /** Statuses that nothing changes by itself. */
 export const SETTLED = [...ENDED, "interrupted"] as const;
 
+/**
+ * In SQL: whether a run has its turn before another one of its thread; the rule of `nextOf` in src/turns.ts.
+ * @param o the one, r the other, by their names in the statement
+ */
+export function isBefore(o: string, r: string, now: string): string {
+  const isBegun = (run: string): string =>
+    `(${run}.status IN ('running', 'compensating', 'parked') OR (${run}.status = 'queued' AND ${run}.attempt > 0))`;
+  const isFresh = (run: string): string => `(${run}.status = 'queued' AND ${run}.attempt = 0)`;
+  return `(
+    (${isBegun(o)} AND (${o}.seq < ${r}.seq OR NOT ${isBegun(r)}))
+    OR (${isFresh(o)} AND coalesce(${o}.start_at <= ${now}, false) AND NOT ${isBegun(r)}
+      AND (${o}.seq < ${r}.seq OR ${r}.status = 'interrupted'))
+    OR (${o}.status = 'interrupted' AND coalesce(${o}.start_at <= ${now}, false)
+      AND ${r}.status = 'interrupted' AND ${o}.seq < ${r}.seq)
+  )`;
+}
+
 /** Columns of {@link RunRow}, in the order of {@link valuesOf}. */
 export const RUN_COLUMNS = [
   ...["run_id", "thread_key", "graph", "status", "priority", "start_at", "deadline_at"],

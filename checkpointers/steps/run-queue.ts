@@ -117,7 +117,9 @@ export class AcceptedRuns implements RunQueue {
         }
       };
       try {
-        await rows.turn(options, take, guests.size === 0 ? undefined : withTurn);
+        const isTaken = await rows.turn(options, take, guests.size === 0 ? undefined : withTurn);
+        // What was decided in vain, before a lock that somebody else had, counts no more.
+        if (!isTaken) return undefined;
         if (ends.length > 0) this.#onEnd();
         return result;
       } catch (error) {

@@ -1,12 +1,16 @@
 /** Turns of a thread: one after the other, whoever asks for them, and each once. */
 
+import fc from "fast-check";
 import pg from "pg";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { PostgresSaver } from "../../../checkpointers/postgres/index.ts";
 import type { HoldfastSaver } from "../../../checkpointers/saver.ts";
-import { accept } from "../../../src/turns.ts";
+import type { RunRecord } from "../../../src/run-store.ts";
+import { ManualClock } from "../../../src/testing/manual-clock.ts";
+import { accept, claim } from "../../../src/turns.ts";
 import { createDatabase } from "../../support/databases.ts";
 import { PLACES } from "../../support/places.ts";
+import { withClient } from "../../support/raw-tables.ts";
 
 async function acceptOne({ steps }: HoldfastSaver): Promise<void> {
   await steps.queue.turn(
@@ -81,6 +85,84 @@ describe.each(PLACES)("turns on %s", (_, newPlace) => {
       details: { input: { some: "input" } },
     });
   });
+});
+
+const someRuns = fc.array(
+  fc.record({
+    status: fc.constantFrom("queued", "queued", "parked", "interrupted", "running"),
+    attempt: fc.nat(1),
+    startAt: fc.constantFrom(undefined, -10, 10),
+    graph: fc.constantFrom("a", "b"),
+    fingerprint: fc.constantFrom(undefined, "one", "other"),
+    stop: fc.constantFrom(undefined, undefined, "cancel" as const),
+  }),
+  { minLength: 1, maxLength: 4 },
+);
+
+describe.each(PLACES)("what is due on %s", (_, newPlace) => {
+  it("is what a claim takes", async () => {
+    const clock = new ManualClock();
+    const saver = (await newPlace()).open({ clock });
+    const graphs = new Map([["a", { fingerprint: "one", pins: true }]]);
+    const query = { graphs: [{ name: "a", fingerprint: "one" }], limit: 100 };
+    let thread = 0;
+    await fc.assert(
+      fc.asyncProperty(someRuns, async (runs) => {
+        const threadId = `t${(thread += 1)}`;
+        const isSecond = (at: number): boolean =>
+          runs.findIndex(({ status }) => status === "running") < at;
+        const put = runs.map(({ startAt, status, attempt, ...run }, at): RunRecord => {
+          const isRunning = status === "running" && !isSecond(at);
+          const isFresh = status === "queued" || (status === "running" && !isRunning);
+          return {
+            ...run,
+            ...{ runId: `${threadId}-${at}`, threadId, seq: 0, priority: 0, crashes: 0 },
+            status: isFresh ? "queued" : (status as RunRecord["status"]),
+            startAt: isRunning || startAt === undefined ? undefined : clock.now() + startAt,
+            attempt: isFresh ? attempt : 1,
+            ...{ deadlineAt: undefined, enqueuedAt: 0, startedAt: undefined, endedAt: undefined },
+            ...{ waitingSince: undefined, schedule: undefined, reason: undefined },
+          };
+        });
+        await saver.steps.queue.turn(threadId, () => ({ put, result: undefined }), {
+          details: { input: {}, metadata: {}, stepLimit: undefined },
+        });
+        const claimed = await saver.steps.queue.turn(threadId, (turn) => {
+          const options = { owner: "w", graphs, duration: 1_000, maxCrashes: 3 };
+          return { result: claim(turn, { ...options, isDead: () => false }).result.claimed?.run };
+        });
+        const isDue = (await saver.steps.queue.due(query)).includes(threadId);
+        expect({ isDue, put }).toEqual({ isDue: claimed !== undefined, put });
+        await saver.deleteThread(threadId);
+      }),
+      { numRuns: 150 },
+    );
+  });
+});
+
+it("is given up where somebody else is about to have it, also one that was decided before", async () => {
+  const url = await createDatabase();
+  const saver = PostgresSaver.fromConnString(url);
+  onTestFinished(() => saver.end());
+  await acceptOne(saver);
+  await withClient(url, async (client) => {
+    await client.query("BEGIN");
+    await client.query("SELECT * FROM holdfast.threads FOR UPDATE");
+    for (const many of [1, 2]) {
+      const taken = saver.steps.queue.turn(
+        "t",
+        ({ runs: [run] }) => ({
+          put:
+            run === undefined ? [] : Array.from({ length: many }, () => ({ ...run, priority: 9 })),
+          result: "taken",
+        }),
+        { skipBusy: true },
+      );
+      expect(await taken).toBeUndefined();
+    }
+    await client.query("ROLLBACK");
+  });
+  expect(await saver.steps.queue.read("r")).toMatchObject({ priority: 0 });
 });
 
 describe("a turn whose connection breaks", () => {
