@@ -26,6 +26,12 @@ import {
  */
 export const PARK_AFTER_KEY = "__holdfast_park_after";
 
+/**
+ * The configurable key of the instant at which a runtime's run must be over: it goes before the deadline in
+ * the state, which stays as it was when the run is retried with as much time again.
+ */
+export const DEADLINE_KEY = "__holdfast_deadline";
+
 /** A node's task, as LangGraph's config names it. */
 export interface NodeContext {
   config: RunnableConfig;

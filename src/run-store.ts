@@ -80,6 +80,8 @@ export interface RunDetails {
   metadata: Record<string, unknown>;
   /** The most supersteps of one invocation. */
   stepLimit: number | undefined;
+  /** How long it may take, in milliseconds, each time that it is sent on its way by hand. */
+  deadline?: number | undefined;
   /** What all that it does may cost. */
   budget?: RunBudget | undefined;
   /** What of it is kept as it streams; none where it is undefined or empty. */

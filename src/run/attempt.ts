@@ -19,12 +19,13 @@ import type { RunnableConfig } from "@langchain/core/runnables";
 import { RunControl } from "@langchain/langgraph";
 import { anySignal } from "../abort.ts";
 import { events } from "../events.ts";
-import { PARK_AFTER_KEY } from "../context.ts";
+import { DEADLINE_KEY, PARK_AFTER_KEY } from "../context.ts";
 import { DeadlineExceededError, LeaseLostError, isHoldfastError } from "../errors.ts";
 import { resolveBudget } from "../policy/budget.ts";
 import { scopeOf, withBudget } from "../steps/budget-scope.ts";
 import { accountOf } from "../steps/budgets.ts";
 import type { RunEnd, StopRequest, StoredRun } from "../run-store.ts";
+import { durableFieldsOf, durableState } from "../state.ts";
 import { type DurableSaver, type Lease } from "../step-store.ts";
 import { adopt, type Ending } from "../turns.ts";
 import { begin, goOn } from "./drive.ts";
@@ -156,6 +157,7 @@ export class Attempt {
           thread_id: threadId,
           ...configurableOf(held),
           [PARK_AFTER_KEY]: PARK_AFTER,
+          ...(hasOwnDeadline(run) ? {} : { [DEADLINE_KEY]: run.deadlineAt }),
         },
         metadata: { graph_id: run.graph, ...details.metadata, run_id: runId },
         ...(details.stepLimit === undefined ? {} : { recursionLimit: details.stepLimit }),
@@ -225,7 +227,7 @@ export class Attempt {
   async #begin(run: Run, level: Level | undefined): Promise<RunOutcome> {
     await this.#adopt();
     this.#noteRunning(run);
-    return begin(run, this.#options.run.details.input, level);
+    return begin(run, timed(this.#options.run, run), level);
   }
 
   /** Invariant A5. */
@@ -384,6 +386,23 @@ export class Attempt {
     }
     return { signal: reached.signal, end: () => ended.abort(new Error("ended")) };
   }
+}
+
+/** Its input says by when it must be over. */
+function hasOwnDeadline({ details }: StoredRun): boolean {
+  return durableFieldsOf(details.input)?.deadlineAt !== undefined;
+}
+
+/** The input, with the run's deadline where the state has a place for it. */
+function timed(accepted: StoredRun, { graph, clock }: Run): unknown {
+  const { deadlineAt, details } = accepted;
+  const { input } = details;
+  const { channels = {} } = graph as { channels?: object };
+  const hasFields = Object.keys(durableState).every((name) => name in channels);
+  const isPlain = Object.getPrototypeOf(input ?? 0) === Object.prototype;
+  if (deadlineAt === undefined || !hasFields || !isPlain || hasOwnDeadline(accepted)) return input;
+  const fields = { startedAt: clock.now(), deadlineAt, deadlineIncludesWaits: false };
+  return { ...(input as object), ...fields };
 }
 
 /** The reason of a run that a person sent on its way again. */

@@ -32,7 +32,6 @@ import { approvals, type AnswerOptions, type Inbox } from "../steps/inbox.ts";
 import { isParked } from "../steps/wait.ts";
 import { isDurableSaver, type DurableSaver, type WorkflowStatus } from "../step-store.ts";
 import { resolveBudget } from "../policy/budget.ts";
-import { durableFieldsOf, durableState } from "../state.ts";
 import * as turns from "../turns.ts";
 import { Worker, type Chore, type DrainOptions, type WorkerOptions } from "../worker/worker.ts";
 import { EventDesk, type Emitted, type EmitOptions } from "./event-desk.ts";
@@ -170,8 +169,8 @@ export class Runtime {
       {
         runId,
         details: {
-          input: deadline === undefined ? input : await this.#timed(graph, input, deadline),
-          ...{ metadata, stepLimit, streamMode },
+          ...{ input, metadata, stepLimit, streamMode },
+          ...(deadline === undefined ? {} : { deadline }),
           ...(budget === undefined ? {} : { budget }),
         },
         ...(firing && { move: firing }),
@@ -242,17 +241,6 @@ export class Runtime {
     this.#engine.notify([schedule.graph]);
     await this.#startOwn();
     return schedule;
-  }
-
-  /** The deadline is in the state, too, where the graph has a place for it. */
-  async #timed(graph: string, input: unknown, deadline: number): Promise<unknown> {
-    const { channels } = this.#mustHave(graph) as { channels?: object };
-    const hasFields = Object.keys(durableState).every((name) => name in (channels ?? {}));
-    const isGiven = durableFieldsOf(input)?.deadlineAt !== undefined;
-    if (!hasFields || isGiven || Object.getPrototypeOf(input) !== Object.prototype) return input;
-    const startedAt = await this.saver.steps.now();
-    const fields = { startedAt, deadlineAt: startedAt + deadline, deadlineIncludesWaits: false };
-    return { ...(input as object), ...fields };
   }
 
   /**
@@ -362,7 +350,7 @@ export class Runtime {
   }
 
   async #goOn(runId: string, decide: typeof turns.retry): Promise<RunInfo> {
-    const { threadId, seq } = await this.#mustRead(runId);
+    const { threadId, seq, details } = await this.#mustRead(runId);
     // A turn shows the runs that have not ended; one that did has left its own end on the thread.
     const runs = await this.#queue.list({ threadId });
     const later = runs.find((run) => run.seq > seq && run.attempt > 0 && turns.isOver(run));
@@ -374,7 +362,7 @@ export class Runtime {
     const run = await this.#queue.turn(
       threadId,
       (turn) => {
-        const decided = decide(turn, runId);
+        const decided = decide(turn, runId, details.deadline);
         const [again] = decided.put ?? [];
         return again === undefined ? decided : { ...decided, put: [{ ...again, reason: RETRIED }] };
       },

@@ -1,7 +1,7 @@
 /**
  * The deadline of the run that a node is in, as it counts now.
  *
- * It is in the state of the node's own graph, else in what a durable node around it knows, else in
+ * A runtime says it of its runs. Else it is in the state of the node's own graph, else in what a durable node around it knows, else in
  * the state of the outermost graph. Time spent waiting for people is added, unless told otherwise.
  *
  * What a wait for a person is: the time from the last sign of life of a thread that stopped with a
@@ -11,7 +11,7 @@
  */
 
 import type { LangGraphRunnableConfig } from "@langchain/langgraph";
-import { currentAttempt, type NodeContext } from "../context.ts";
+import { DEADLINE_KEY, currentAttempt, type NodeContext } from "../context.ts";
 import { durableFieldsOf, type DurableFields } from "../state.ts";
 import type { AttemptsRecord, StepStore } from "../step-store.ts";
 import { invocationOf, isResuming } from "./invocation.ts";
@@ -31,6 +31,8 @@ export function deadlineOf(
   steps: StepStore,
   record: AttemptsRecord | undefined,
 ): number | undefined | Promise<number | undefined> {
+  const given: unknown = node.config.configurable?.[DEADLINE_KEY];
+  if (typeof given === "number") return given;
   const fields = durableFieldsOf(input) ?? fieldsInGraph(owner, node);
   if (fields === undefined) {
     const outer = currentAttempt();

@@ -123,7 +123,7 @@ describe.each(PLACES)("waitForEvent() on %s", (_, newPlace) => {
     const others = await runtime.runs({ status: "parked", limit: 2_000 });
     expect(others).toHaveLength(19);
     expect(new Set(others.map(({ attempt }) => attempt))).toEqual(new Set([1]));
-    expect(await store?.undelivered(10)).toEqual([]);
+    await expect.poll(() => store?.undelivered(10)).toEqual([]);
   });
 
   it("finds its event whichever comes first, also while it is on its way to be parked", async () => {

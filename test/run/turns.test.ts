@@ -199,7 +199,7 @@ class Model {
         const run = this.runs[each.run];
         if (run === undefined) break;
         try {
-          this.apply(retry(this.seeing(run.runId), run.runId));
+          this.apply(retry(this.seeing(run.runId), run.runId, 5_000));
           this.asked.delete(run.runId);
           assert.notEqual(run.status, "completed");
         } catch (error) {

@@ -358,13 +358,22 @@ describe.each(SITES)("a runtime on %s", (_, newPlace, engineName) => {
     const worker = { pollInterval: HOUR, leaseDuration: 10 * HOUR };
     const Timed = Annotation.Root({ ...durableState, answer: Annotation<string>() });
     const seen: unknown[] = [];
+    let failing = false;
     const timed = new StateGraph(Timed)
+      .addNode(
+        "last",
+        durable.for(Timed)(async () => {
+          if (failing) await new Promise(() => undefined);
+          return {};
+        }),
+      )
       .addNode("ask", (state: typeof Timed.State) => {
         seen.push(state.deadlineAt);
         return { answer: interrupt("well?") as string };
       })
       .addEdge(START, "ask")
-      .addEdge("ask", END)
+      .addEdge("ask", "last")
+      .addEdge("last", END)
       .compile();
     const runtime = createRuntime({ saver, graphs: { timed }, worker });
     open.push({ runtime, saver });
@@ -380,6 +389,19 @@ describe.each(SITES)("a runtime on %s", (_, newPlace, engineName) => {
       values: { answer: "fine" },
     });
     expect(await runtime.run(runId)).toMatchObject({ deadlineAt: (deadlineAt ?? 0) + HOUR });
+
+    // One that was late has as much time again, its durable nodes, too.
+    failing = true;
+    const late = await runtime.start("timed", {}, { ...options, threadId: "late" });
+    expect((await runtime.result(late.runId)).status).toBe("interrupted");
+    await runtime.resume("late", "fine");
+    expect((await clock.runUntil(runtime.result(late.runId))).status).toBe("failed");
+    failing = false;
+    await clock.advance(HOUR);
+    expect((await runtime.retry(late.runId)).deadlineAt).toBe(clock.now() + 60_000);
+    expect(await clock.runUntil(runtime.result(late.runId))).toMatchObject({
+      status: "completed",
+    });
   });
 
   it("keeps all that a run does within its budget", async () => {
