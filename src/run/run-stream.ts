@@ -64,6 +64,9 @@ class Written {
   }
 }
 
+/** How many turns of the event loop a task's last chunks are waited for, while others stream. */
+const QUIET_TURNS = 3;
+
 export class RunStream implements GateKeeper {
   readonly #options: RunStreamOptions;
   readonly #log: EventLog;
@@ -195,8 +198,8 @@ export class RunStream implements GateKeeper {
     await new Promise<void>((resolve) => {
       void consumeCallback(() => Promise.resolve(resolve()), false);
     });
-    // From there to here a chunk needs no more than a turn of the event loop.
-    for (let taken = -1; taken !== this.#taken;) {
+    // From there to here a chunk needs no more than a turn of the event loop; other tasks may go on for long.
+    for (let [taken, turns] = [-1, 0]; taken !== this.#taken && turns < QUIET_TURNS; turns += 1) {
       taken = this.#taken;
       await new Promise<void>((resolve) => {
         setImmediate(resolve);

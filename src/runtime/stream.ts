@@ -5,7 +5,7 @@ import { InvalidInputError, NotFoundError } from "../errors.ts";
 import type { Bell } from "../engine/bell.ts";
 import type { EventPlace, RunEventStore, StoredRunEvent } from "../run-event-store.ts";
 import type { RunQueue, RunRecord, WorkflowState } from "../run-store.ts";
-import { isOver } from "../turns.ts";
+import { isSettled } from "../turns.ts";
 
 /** LangGraph's stream modes, as far as a run's are kept. For `checkpoints` there is `history()`. */
 export const STREAM_MODES = ["values", "updates", "messages", "custom", "tasks", "tools"] as const;
@@ -133,11 +133,14 @@ export async function* streamOf(
       // The row first: all that is stored of an attempt is there before the row tells that it ended.
       const [now] = await queue.list({ runId });
       if (now === undefined) throw new NotFoundError(`Run "${runId}" is gone.`);
+      // Somebody has sent the run on its way since: the row tells of an attempt before what was told.
+      let isBehind = false;
       for (let page: StoredRunEvent[] = []; ;) {
         page = await events.read(now.seq, at, PAGE);
         for (const found of page) {
           if (!follows(found, at)) yield gone(at, found);
           at = { attempt: found.attempt, n: found.n, status: undefined };
+          isBehind ||= found.attempt > now.attempt;
           if (isWanted(found)) yield told(found);
         }
         if (page.length < PAGE) break;
@@ -146,7 +149,7 @@ export async function* streamOf(
         at = { attempt: now.attempt, n: 0, status: "running" };
         yield started(now, at);
       }
-      if (isOver(now) || now.status === "interrupted") {
+      if (isSettled(now) && !isBehind) {
         const isTold = at.status === now.status && at.attempt === now.attempt;
         if (!isTold) yield last(now, { ...at, attempt: now.attempt, n: nOf(at, now) });
         return;
