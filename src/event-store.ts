@@ -23,6 +23,11 @@ export interface StoredEvent {
   id: string;
   name: string;
   payload: unknown;
+  /**
+   * Why this process cannot read the event's payload, which is undefined then: it was stored with types, or
+   * keys, that its saver does not have.
+   */
+  unreadable?: Error;
   /** When it left. */
   at: number;
   /** Where it came from, as far as that is known. */
@@ -133,8 +138,13 @@ export interface EventStore {
    * comes from now on; any other goes on where it was.
    */
   listen(listener: ListenerRecord): Promise<void>;
-  /** Events that the listener has not handed out, in order. */
-  behind(listener: string, limit: number): Promise<PlacedEvent[]>;
+  /**
+   * Somebody still has the listener. One that listens to another event by now, as newer code has it, stays
+   * as it is.
+   */
+  touch(listener: ListenerRecord): Promise<void>;
+  /** Events that the listener has not handed out, in order; none where it listens to another event by now. */
+  behind(listener: Pick<ListenerRecord, "name" | "event">, limit: number): Promise<PlacedEvent[]>;
   /** All up to this place is handed out. */
   advance(listener: string, place: string): Promise<void>;
   /**

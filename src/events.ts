@@ -108,7 +108,7 @@ export interface HoldfastEvents {
     untilAt: number;
     reason: string;
   };
-  /** A worker could not ask the database for work, or fire a schedule; it tries again. */
+  /** A worker could not ask the database for work, or do what it does beside runs; it tries again. */
   "worker.troubled": { error: unknown };
   /** What an engine keeps could not be reached or stored; runs go on by the workers' own look. */
   "engine.troubled": { engine: string; error: unknown };

@@ -69,15 +69,23 @@ export function eventRows(connection: Connection): EventRows {
         [name, event, graph, connection.givenNow],
       );
     },
-    async behind(listener, limit) {
+    async touch({ name, event, graph }) {
+      await connection.query(
+        `INSERT INTO ${listeners} AS l (name, event, graph, xid, seq, seen_at)
+         VALUES ($1, $2, $3, pg_snapshot_xmin(pg_current_snapshot()), 0, coalesce($4::bigint, ${NOW}))
+         ON CONFLICT (name) DO UPDATE SET seen_at = excluded.seen_at WHERE l.event = excluded.event`,
+        [name, event, graph, connection.givenNow],
+      );
+    },
+    async behind(listener, event, limit) {
       // Below all transactions that are under way: no event can come before these any more.
       const rows = await connection.query(
         `SELECT e.*, t.name AS thread_name, t.name_bytes
          FROM ${listeners} l JOIN ${events} e ON e.name = l.event AND (e.xid, e.seq) > (l.xid, l.seq)
            AND e.xid < pg_snapshot_xmin(pg_current_snapshot())
          LEFT JOIN ${threads} t ON t.key = e.thread_key
-         WHERE l.name = $1 ORDER BY e.xid, e.seq LIMIT $2`,
-        [listener, limit],
+         WHERE l.name = $1 AND l.event = $2 ORDER BY e.xid, e.seq LIMIT $3`,
+        [listener, event, limit],
       );
       return rows.map(foundEvent);
     },

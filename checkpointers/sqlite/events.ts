@@ -9,12 +9,16 @@ const INSERT = `INSERT INTO holdfast_events (id, name, thread_key, run_id, creat
 const BEHIND = `SELECT e.*, t.name AS thread_name FROM holdfast_event_listeners l
   JOIN holdfast_events e ON e.name = l.event AND e.seq > l.seq
   LEFT JOIN holdfast_threads t ON t.key = e.thread_key
-  WHERE l.name = ? ORDER BY e.seq LIMIT ?`;
+  WHERE l.name = ? AND l.event = ? ORDER BY e.seq LIMIT ?`;
 
 const LISTEN = `INSERT INTO holdfast_event_listeners AS l (name, event, graph, seq, seen_at)
   VALUES (?, ?, ?, (SELECT coalesce(max(seq), 0) FROM holdfast_events), ?)
   ON CONFLICT (name) DO UPDATE SET seen_at = excluded.seen_at, graph = excluded.graph, event = excluded.event,
     seq = CASE WHEN l.event = excluded.event THEN l.seq ELSE excluded.seq END`;
+
+const TOUCH = `INSERT INTO holdfast_event_listeners AS l (name, event, graph, seq, seen_at)
+  VALUES (?, ?, ?, (SELECT coalesce(max(seq), 0) FROM holdfast_events), ?)
+  ON CONFLICT (name) DO UPDATE SET seen_at = excluded.seen_at WHERE l.event = excluded.event`;
 
 const SWEEP_EVENTS = `DELETE FROM holdfast_events WHERE seq IN (
     SELECT e.seq FROM holdfast_events e WHERE e.created_at < ?1 AND NOT e.pending AND NOT EXISTS (
@@ -75,11 +79,15 @@ export function eventRows(connection: Connection): EventRows {
       connection.write(() => {
         connection.sql(LISTEN).run(name, event, graph, connection.now());
       }),
-    behind: (listener, limit) =>
+    touch: ({ name, event, graph }) =>
+      connection.write(() => {
+        connection.sql(TOUCH).run(name, event, graph, connection.now());
+      }),
+    behind: (listener, event, limit) =>
       connection.read(() =>
         connection
           .sql(BEHIND)
-          .all(listener, limit)
+          .all(listener, event, limit)
           .map((row) => foundEvent(row as SqlRow)),
       ),
     advance: (listener, place) =>

@@ -42,7 +42,8 @@ export interface EventRows {
   undelivered(limit: number): Promise<{ seq: number; name: string }[]>;
   delivered(seqs: readonly number[]): Promise<void>;
   listen(listener: { name: string; event: string; graph: string }): Promise<void>;
-  behind(listener: string, limit: number): Promise<FoundEvent[]>;
+  touch(listener: { name: string; event: string; graph: string }): Promise<void>;
+  behind(listener: string, event: string, limit: number): Promise<FoundEvent[]>;
   /** Never back. */
   advance(listener: string, place: string): Promise<void>;
   /** @returns how many rows went of the kind that most went of */

@@ -1,6 +1,6 @@
 /** Events over a database's rows: payloads are sealed, names and ids are not. */
 
-import { InvalidInputError } from "../../src/errors.ts";
+import { InvalidInputError, isHoldfastError } from "../../src/errors.ts";
 import type {
   EmittingTask,
   EventQuery,
@@ -151,18 +151,19 @@ export class Events implements EventStore {
     await (await this.#rows()).delivered(seqs);
   }
 
-  async listen({ name, event, graph }: ListenerRecord): Promise<void> {
-    await (
-      await this.#rows()
-    ).listen({
-      name: toText(checkText("listener", name)),
-      event: toText(checkText("name", event)),
-      graph: toText(graph),
-    });
+  async listen(listener: ListenerRecord): Promise<void> {
+    await (await this.#rows()).listen(listenerTexts(listener));
   }
 
-  async behind(listener: string, limit: number): Promise<PlacedEvent[]> {
-    const found = await (await this.#rows()).behind(toText(listener), limit);
+  async touch(listener: ListenerRecord): Promise<void> {
+    await (await this.#rows()).touch(listenerTexts(listener));
+  }
+
+  async behind(
+    { name, event }: Pick<ListenerRecord, "name" | "event">,
+    limit: number,
+  ): Promise<PlacedEvent[]> {
+    const found = await (await this.#rows()).behind(toText(name), toText(event), limit);
     return Promise.all(found.map((row) => this.#event(row)));
   }
 
@@ -223,18 +224,40 @@ export class Events implements EventStore {
   }
 
   async #event(row: FoundEvent): Promise<PlacedEvent> {
-    const { cells } = this.#parts;
     return {
       ...{ seq: row.seq, place: row.place },
-      id: fromText(row.id),
-      name: fromText(row.name),
-      payload: await this.#payload(row.data),
-      at: row.createdAt,
-      threadId:
-        row.thread === null ? undefined : await threadIdOf(cells, row.thread, row.threadName),
+      ...{ id: fromText(row.id), name: fromText(row.name), at: row.createdAt },
       runId: row.runId === null ? undefined : fromText(row.runId),
+      ...(await this.#sealed(row)),
     };
   }
+
+  /** What a process may be unable to read, of one event as of many: that concerns no other event. */
+  async #sealed({
+    data,
+    thread,
+    threadName,
+  }: FoundEvent): Promise<Pick<PlacedEvent, "payload" | "threadId" | "unreadable">> {
+    try {
+      const payload = await this.#payload(data);
+      const threadId =
+        thread === null ? undefined : await threadIdOf(this.#parts.cells, thread, threadName);
+      return { payload, threadId };
+    } catch (error) {
+      // Of a serde that needs a service: it is there again later.
+      if (isHoldfastError(error, "DATABASE_UNAVAILABLE")) throw error;
+      const unreadable = error instanceof Error ? error : new Error(String(error));
+      return { payload: undefined, threadId: undefined, unreadable };
+    }
+  }
+}
+
+function listenerTexts({ name, event, graph }: ListenerRecord): ListenerRecord {
+  return {
+    name: toText(checkText("listener", name)),
+    event: toText(checkText("name", event)),
+    graph: toText(graph),
+  };
 }
 
 const WHAT = {

@@ -10,6 +10,7 @@ import type { EventStore } from "../event-store.ts";
 import type { DurableSaver } from "../step-store.ts";
 import { deliverEvents } from "../steps/deliver-events.ts";
 import { checkEventName } from "../steps/emit.ts";
+import { eachApart } from "../worker/apart.ts";
 import type { Chore } from "../worker/worker.ts";
 import { Triggers, type Listener, type OnOptions, type StartRun } from "./triggers.ts";
 
@@ -85,21 +86,30 @@ export class EventDesk implements Chore {
 
   async work(graphs: readonly string[]): Promise<number | undefined> {
     this.isWanted = false;
-    const woken = await deliverEvents(this.#saver.steps);
-    // Which graphs they are of, the workers find out.
-    if (woken.length > 0) this.#engine.notify(this.#graphs);
-    const { hasMore, nextAt } = await this.#triggers.work(graphs);
-    if (hasMore) this.#want();
-    await this.#sweep();
-    return nextAt;
+    let due: number | undefined;
+    const deliver = async (): Promise<void> => {
+      const woken = await deliverEvents(this.#saver.steps);
+      // Which graphs they are of, the workers find out.
+      if (woken.length > 0) this.#engine.notify(this.#graphs);
+    };
+    const handOut = async (): Promise<void> => {
+      const { hasMore, nextAt } = await this.#triggers.work(graphs);
+      if (hasMore) this.#want();
+      due = nextAt;
+    };
+    await eachApart([deliver, handOut, () => this.#sweep()], (each) => each());
+    return due;
   }
 
   async #sweep(): Promise<void> {
-    if (this.#keep === Infinity) return;
     const { clock } = this.#saver.steps;
     this.#sweepAt ??= clock.now() + SWEEP_EVERY;
     if (clock.now() < this.#sweepAt) return;
     await this.#triggers.touch();
+    if (this.#keep === Infinity) {
+      this.#sweepAt = clock.now() + SWEEP_EVERY;
+      return;
+    }
     const before = (await this.#saver.steps.now()) - this.#keep;
     const forgotten = before + this.#keep - Math.max(this.#keep, FORGET);
     const hasMore = await this.#store.sweep({ before, forgotten, limit: SWEEP_ROWS });

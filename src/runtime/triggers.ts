@@ -9,6 +9,7 @@
  *   L2  A listener moves on only once the run is stored, or the event is given up, and that is told.
  *   L3  An event that a listener cannot take keeps no other listener from anything, and its own only for
  *       as long as it is tried.
+ *   L4  What newer code made a listener of is nothing to a process that has it as it was.
  */
 
 import { isCommand } from "@langchain/langgraph";
@@ -19,10 +20,14 @@ import { digestOf } from "../ids.ts";
 import { isForeign } from "../run/foreign.ts";
 import type { DurableSaver } from "../step-store.ts";
 import { BEGUN_BY } from "../steps/wait-for-event.ts";
+import { eachApart } from "../worker/apart.ts";
 import type { StartOptions } from "./types.ts";
 
 /** An event as a listener sees it. */
-export interface TriggerEvent<Payload = unknown> extends Omit<StoredEvent, "payload"> {
+export interface TriggerEvent<Payload = unknown> extends Omit<
+  StoredEvent,
+  "payload" | "unreadable"
+> {
   payload: Payload;
 }
 
@@ -100,21 +105,22 @@ export class Triggers {
 
   /** Those of this process are still there. */
   async touch(): Promise<void> {
-    for (const listener of this.#listeners.values()) await this.#store.listen(listener);
+    for (const listener of this.#listeners.values()) await this.#store.touch(listener);
   }
 
   /** @returns whether there is more to do at once, and when else there will be */
   async work(graphs: readonly string[]): Promise<{ hasMore: boolean; nextAt: number | undefined }> {
     let [hasMore, nextAt] = [false, Infinity];
-    for (const listener of this.#listeners.values()) {
-      if (!graphs.includes(listener.graph)) continue;
+    const own = [...this.#listeners.values()].filter(({ graph }) => graphs.includes(graph));
+    await eachApart(own, async (listener) => {
       const now = await this.#saver.steps.now();
       if ((listener.failure?.retryAt ?? 0) <= now) {
-        const found = await this.#store.behind(listener.name, BATCH);
-        hasMore ||= (await this.#handOut(listener, found, now)) && found.length === BATCH;
+        const found = await this.#store.behind(listener, BATCH);
+        const isDone = await this.#handOut(listener, found, now);
+        hasMore ||= isDone && found.length === BATCH;
       }
       nextAt = Math.min(nextAt, listener.failure?.retryAt ?? Infinity);
-    }
+    });
     return { hasMore, nextAt: nextAt === Infinity ? undefined : nextAt };
   }
 
@@ -141,7 +147,8 @@ export class Triggers {
   async #begin({ name, graph, options }: Registered, event: PlacedEvent): Promise<void> {
     const runId = `on-${digestOf("on", name, event.id)}`;
     if ((await this.#saver.steps.queue?.read(runId)) !== undefined) return;
-    const { seq: _seq, place: _place, ...told } = event;
+    const { seq: _seq, place: _place, unreadable, ...told } = event;
+    if (unreadable !== undefined) throw unreadable;
     const input = options.input(told);
     if (input === undefined || input === null || isCommand(input)) {
       // To LangGraph it means "go on", and would pass what the thread waits for.

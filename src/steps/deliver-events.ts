@@ -8,9 +8,11 @@
  *   V1  Event and wait find each other whichever is stored first: a wait looks at the events that are
  *       there once it is stored itself, and an event at the waits that are there once it is stored.
  *   V2  Only threads with a wait that matches are woken; waits are found by an index, never by a scan.
- *   V3  A wake-up passes no gate and answers no question: the run is looked at, and no more.
+ *   V3  An event that this process cannot read matches nothing, and keeps none from being delivered.
+ *   V4  A wake-up passes no gate and answers no question: the run is looked at, and no more.
  */
 
+import { events as told } from "../events.ts";
 import type { EventStore } from "../event-store.ts";
 import type { StepStore } from "../step-store.ts";
 import { wake } from "../turns.ts";
@@ -45,7 +47,15 @@ async function give(
   const awaited = found.filter(({ name }) => paths.get(name)?.length !== 0);
   const threads = new Set<string>();
   if (awaited.length === 0) return threads;
-  for (const { seq, name, payload } of await events.read(awaited.map(({ seq }) => seq))) {
+  for (const event of await events.read(awaited.map(({ seq }) => seq))) {
+    const { seq, name, payload, unreadable } = event;
+    if (unreadable !== undefined) {
+      told.notice(
+        `Events "${name}" are waited for and cannot be read in this process, so they match nothing: ` +
+          `${unreadable.message} Give the saver of every worker the same types and serde.`,
+      );
+      continue;
+    }
     const matches = (paths.get(name) ?? []).flatMap((at) => {
       const hash = hashAt(payload, at);
       return hash === undefined ? [] : [{ paths: at, hash }];

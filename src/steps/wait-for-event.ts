@@ -232,7 +232,9 @@ async function look(
   let last: PlacedEvent | undefined;
   for (;;) {
     const page = await store.candidates(id, last);
-    const found = page.find(({ payload }) => hashAt(payload, paths) === hash);
+    const found = page.find(
+      ({ payload, unreadable }) => unreadable === undefined && hashAt(payload, paths) === hash,
+    );
     if (found !== undefined) return store.offer(id, found.seq);
     last = page.at(-1);
     if (last === undefined) return;

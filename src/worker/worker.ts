@@ -10,6 +10,7 @@
  *   W2  How a run goes on is stored in the same transaction as its lease is given back; a worker that
  *       dies before leaves a run whose lease expires, which another one takes.
  *   W3  Nothing that a run does ends the worker. A database that is gone is waited for.
+ *   W4  A chore that fails is told of, and keeps no other one from being done.
  */
 
 import { anySignal } from "../abort.ts";
@@ -25,6 +26,7 @@ import { newOwner } from "../run/lease.ts";
 import { RunStream } from "../run/run-stream.ts";
 import type { DueGraph, RunQueue, RunRecord, StoredRun } from "../run-store.ts";
 import type { DurableSaver, Lease } from "../step-store.ts";
+import { eachApart } from "./apart.ts";
 import { claim, finish, isOver, type Claimed, type ClaimedGraph } from "../turns.ts";
 
 export interface WorkerOptions {
@@ -264,12 +266,13 @@ export class Worker {
     }
   }
 
+  /** Invariant W4. */
   async #doChores(chores: readonly Chore[]): Promise<void> {
     if (chores.length === this.#shop.chores.length) this.#choresAt = Infinity;
-    for (const chore of chores) {
+    await eachApart(chores, async (chore) => {
       const next = await chore.work(this.#graphs);
       this.#choresAt = Math.min(this.#choresAt, next ?? Infinity);
-    }
+    });
   }
 
   /** Until something may be due, a run has ended, or it is time to look again. */

@@ -266,7 +266,7 @@ it("miss no event that commits late, in any order, on Postgres", { timeout: 120_
           committed.push(...(open[i]?.splice(0) ?? []));
         };
         const look = async () => {
-          for (const { id, place } of await store.behind(listener, 100)) {
+          for (const { id, place } of await store.behind({ name: listener, event: name }, 100)) {
             heard.push(id);
             await store.advance(listener, place);
           }

@@ -48,20 +48,26 @@ async function list(cli: Cli, { name, since, limit }: Options): Promise<void> {
     ...(name === undefined ? {} : { name }),
     ...(since === undefined ? {} : { since: parseInstant(since, "--since", io.now()).getTime() }),
   });
-  const shown = (found ?? []).map(({ id, name, payload, at, threadId, runId }) => ({
+  const shown = (found ?? []).map(({ id, name, payload, at, threadId, runId, unreadable }) => ({
     ...{ id, name, at, threadId, runId, payload },
+    ...(unreadable !== undefined && { unreadable: unreadable.message }),
   }));
   if ((await out.list(shown, COLUMNS)) === 0) out.note("No events.");
 }
 
-const COLUMNS: Column<StoredEvent>[] = [
+type Shown = Omit<StoredEvent, "unreadable"> & { unreadable?: string };
+
+const COLUMNS: Column<Shown>[] = [
   { title: "AT", value: ({ at }) => instant(at) },
   { title: "NAME", value: ({ name }) => harmless(name) },
   { title: "ID", value: ({ id }) => harmless(id) },
   { title: "THREAD", value: ({ threadId = "" }) => harmless(threadId) },
   {
     title: "PAYLOAD",
-    value: ({ payload }) => harmless(JSON.stringify(payload) ?? ""),
+    value: ({ payload, unreadable }) =>
+      harmless(
+        unreadable === undefined ? (JSON.stringify(payload) ?? "") : `(unreadable: ${unreadable})`,
+      ),
     flexible: true,
   },
 ];
