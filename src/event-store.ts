@@ -69,7 +69,7 @@ export interface NewWait {
   paths: string;
   hash: string;
   runId: string | undefined;
-  /** Earlier events are not meant for it. */
+  /** Earlier events are not meant for it. What comes once it is stored is, whatever this says. */
   since: number;
   /** The event that began its run. */
   except: string | undefined;
@@ -150,7 +150,7 @@ export interface EventStore {
   /**
    * Takes away what nobody needs any more, at most so many rows of each kind: events that left before
    * `before`, but for those that a listener seen since `forgotten` still has to hand out, and waits of
-   * runs that ended before.
+   * runs that were completed before: others may be retried. Waits of a whole thread go with it.
    * @returns whether there is more
    */
   sweep(options: { before: number; forgotten: number; limit: number }): Promise<boolean>;

@@ -27,7 +27,7 @@ export function eventWaitRows(connection: Connection): EventWaitRows {
       const at = WAIT_COLUMNS.length;
       await connection.query(
         `INSERT INTO ${waits} (${WAIT_COLUMNS.join(", ")}, created_at, deadline_at)
-         SELECT ${WAIT_COLUMNS.map((_, i) => `$${i + 1}`).join(", ")}, now, now + $${at + 1}::bigint
+         SELECT ${WAIT_COLUMNS.map(valueOf).join(", ")}, now, now + $${at + 1}::bigint
          FROM (SELECT coalesce($${at + 2}::bigint, ${NOW}) AS now) clock
          ON CONFLICT DO NOTHING`,
         [...waitValues(row), row.timeout, connection.givenNow],
@@ -113,6 +113,11 @@ export function eventWaitRows(connection: Connection): EventWaitRows {
       }));
     },
   };
+}
+
+/** Of a run that no runtime accepted, `since` is by its process's clock, which may be ahead. */
+function valueOf(column: string, i: number): string {
+  return column === "since" ? `least($${i + 1}::bigint, now)` : `$${i + 1}`;
 }
 
 function waitRow(row: SqlRow): WaitRow {

@@ -98,6 +98,7 @@ export function eventRows(connection: Connection): EventRows {
       );
     },
     async sweep(before, forgotten, limit) {
+      // Any other run may be retried, and goes on with its waits; those of a whole thread stay with it.
       const gone = await connection.query(
         `WITH gone AS (
            DELETE FROM ${events} WHERE seq IN (
@@ -112,7 +113,7 @@ export function eventRows(connection: Connection): EventRows {
              SELECT w.seq FROM ${connection.name("runs")} r
              JOIN ${connection.name("event_waits")} w
                ON w.thread_key = r.thread_key AND w.run_id = r.run_id
-             WHERE r.ended_at < $1::bigint LIMIT $3
+             WHERE r.ended_at < $1::bigint AND r.status = 'completed' AND w.task_id <> ''::bytea LIMIT $3
            ) RETURNING 1
          ), unheard AS (
            DELETE FROM ${listeners} WHERE seen_at < $2::bigint RETURNING 1

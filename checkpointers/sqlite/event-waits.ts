@@ -63,7 +63,11 @@ export function eventWaitRows(connection: Connection): EventWaitRows {
             `INSERT INTO holdfast_event_waits (${WAIT_COLUMNS.join(", ")}, created_at, deadline_at)
              VALUES (${WAIT_COLUMNS.map(() => "?").join(", ")}, ?, ?) ON CONFLICT DO NOTHING`,
           )
-          .run(...waitValues(row), now, row.timeout === null ? null : now + row.timeout);
+          .run(
+            ...waitValues({ ...row, since: Math.min(row.since, now) }),
+            now,
+            row.timeout === null ? null : now + row.timeout,
+          );
       }),
     read: (id) =>
       connection.read(() => {

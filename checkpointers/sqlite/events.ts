@@ -27,10 +27,11 @@ const SWEEP_EVENTS = `DELETE FROM holdfast_events WHERE seq IN (
     ) LIMIT ?3
   )`;
 
+/** Any other run may be retried, and goes on with its waits; those of a whole thread stay with it. */
 const SWEEP_WAITS = `DELETE FROM holdfast_event_waits WHERE seq IN (
     SELECT w.seq FROM holdfast_runs r JOIN holdfast_event_waits w
       ON w.thread_key = r.thread_key AND w.run_id = r.run_id
-    WHERE r.ended_at < ? LIMIT ?
+    WHERE r.ended_at < ? AND r.status = 'completed' AND w.task_id <> x'' LIMIT ?
   )`;
 
 export function eventRows(connection: Connection): EventRows {

@@ -391,6 +391,64 @@ describe.each(PLACES)("waitForEvent() on %s", (_, newPlace) => {
     await expect(run(node({}, ""), "sync")).rejects.toThrow(/needs the name/);
   });
 
+  it("takes what comes once it is stored, also where its process's clock is ahead", async () => {
+    const { events: store } = (await newPlace()).open().steps;
+    const { paths, hash } = matchOf({});
+    await store.openWait({
+      ...{
+        id: digestOf("ahead"),
+        threadId: "t",
+        name: "e",
+        since: Date.now() + 3_600_000,
+        paths,
+        hash,
+      },
+      ...{ task: undefined, runId: undefined, except: undefined, timeout: undefined },
+    });
+    await store.add({ id: "e", name: "e", payload: "{}" });
+    const [event] = await store.undelivered(1);
+    expect(await store.give(event?.seq ?? 0, [{ paths, hash }])).toEqual(["t"]);
+  });
+
+  it("stays with a run that may be retried, and with its thread where it has an id", async () => {
+    const clock = new ManualClock();
+    let breaks = true;
+    const graph = graphOf({
+      wait: async () => {
+        const own = await waitForEvent<string>("own");
+        const shared = await waitForEvent<string>("shared", { id: "s" });
+        if (breaks) throw new Error("broken for good");
+        return { log: [`${own?.payload} ${shared?.payload}`] };
+      },
+      again: async () => {
+        const shared = await waitForEvent<string>("shared", { id: "s" });
+        return { log: [`${shared?.payload}`] };
+      },
+    });
+    const runtime = await begin({ graph }, undefined, clock);
+    const { runId } = await runtime.start("graph", { order: "o" }, { threadId: "t" });
+    await runtime.emit("own", "first");
+    await runtime.emit("shared", "first");
+    await becomes(runtime, clock, runId, { status: "failed" });
+    const store = runtime.saver.steps.events;
+    const sweep = () =>
+      store?.sweep({ before: clock.now() + 1, forgotten: clock.now() + 1, limit: 100 });
+    await sweep();
+    for (const name of ["own", "shared"]) await runtime.emit(name, "second");
+    breaks = false;
+    await runtime.retry(runId);
+    await becomes(runtime, clock, runId, { status: "completed" });
+    expect((await runtime.result(runId)).values["log"]).toEqual(["first first", "first"]);
+    await sweep();
+    const next = await runtime.start("graph", { order: "o" }, { threadId: "t" });
+    await runtime.emit("own", "third");
+    await becomes(runtime, clock, next.runId, { status: "completed" });
+    expect((await runtime.result(next.runId)).values["log"]).toEqual([
+      ...["first first", "first"],
+      ...["third first", "first"],
+    ]);
+  });
+
   it("goes with its thread, and with its checkpoint", async () => {
     const saver = (await newPlace()).open();
     const graph = Object.assign(paid(), { checkpointer: saver });
