@@ -6,11 +6,13 @@ import type { LangGraphRunnableConfig } from "@langchain/langgraph";
 import { anySignal } from "../abort.ts";
 import { withAttempt } from "../context.ts";
 import { DeadlineExceededError } from "../errors.ts";
+import { events } from "../events.ts";
 import { workTill } from "../policy/deadline.ts";
 import { Progress, keepWrites, walled, withinLimits } from "./attempt-timeout.ts";
 import type { Execution } from "./execution.ts";
 import { stepName } from "./status.ts";
 import type { SleepingAttempt } from "./task-record.ts";
+import { parkedBy } from "./wait.ts";
 
 type Config = LangGraphRunnableConfig & { configurable: Record<string, unknown> };
 
@@ -68,6 +70,7 @@ export async function runAttempt(
       passWrites();
       return value;
     }
+    tellPassed(attempt);
   } catch (error) {
     if (attempt.parked === undefined) throw error;
   } finally {
@@ -75,6 +78,17 @@ export async function runAttempt(
     attempt.active = false;
   }
   throw attempt.parked;
+}
+
+/** A result that a park undoes: the node waits anew, perhaps for what never comes. */
+function tellPassed({ node, parked }: SleepingAttempt): void {
+  const reason = parkedBy(parked)?.reason;
+  if (reason === undefined) return;
+  events.notice(
+    `Node "${node.node}" went on although it had been parked in a wait (${reason}), so what it returned does not ` +
+      "count, and it waits on. Waits must not be raced (Promise.race, Promise.any), and what they " +
+      "throw must not be caught: wait for all of them, or for one event that several may emit.",
+  );
 }
 
 function nothing(): void {}

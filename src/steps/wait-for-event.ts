@@ -69,6 +69,10 @@ export const BEGUN_BY = "begun_by_event";
  * if (paid === undefined) return { status: "not paid" };
  * ```
  *
+ * Waits may be begun side by side and awaited together (`Promise.all`), but not raced (`Promise.race`,
+ * `Promise.any`): a node is parked until all its waits are over, so the one that lost the race may keep it
+ * for ever.
+ *
  * @returns the event; undefined where the time is up
  * @throws {GraphInterrupt} the wait is parked: let it pass
  * @throws {NotDurableError} outside of a node, without a holdfast saver, or where the task could not be told

@@ -49,7 +49,7 @@ const paid = (options: WaitForEventOptions = {}) =>
     },
   });
 
-describe.each(PLACES)("waitForEvent() on %s", (_, newPlace) => {
+describe.each(PLACES)("waitForEvent() on %s", (placeName, newPlace) => {
   const open: { runtime: Runtime; saver: HoldfastSaver }[] = [];
   const troubles: unknown[] = [];
   const deaf = events.on("worker.troubled", ({ error }) => troubles.push(error));
@@ -310,6 +310,36 @@ describe.each(PLACES)("waitForEvent() on %s", (_, newPlace) => {
     for (const id of ["a", "b"]) {
       expect(await runtime.result(id)).toMatchObject({ values: { log: [`${id} e`, `${id} e`] } });
       expect(await runtime.run(id)).toMatchObject({ attempt: 2 });
+    }
+  });
+
+  it("tells where it was raced, and its node went on without it", async () => {
+    const notices: string[] = [];
+    const { onNotice } = events;
+    events.onNotice = (message) => notices.push(message);
+    let losers = 0;
+    const deaf = events.on("run.parked", () => (losers += 1));
+    const node = `races on ${placeName}`;
+    const graph = graphOf({
+      [node]: async () => {
+        const first = await Promise.race([waitForEvent("won"), waitForEvent("lost")]);
+        // What it goes on with takes longer than the other wait takes to park.
+        await expect.poll(() => losers).toBe(3);
+        return { log: [first?.name ?? ""] };
+      },
+    });
+    try {
+      const runtime = await begin({ graph });
+      const { runId } = await runtime.start("graph", { order: "o" });
+      await parked(runtime, runId);
+      expect(notices).toEqual([]);
+      await runtime.emit("won");
+      await expect.poll(() => notices).toEqual([expect.stringContaining(`Node "${node}"`)]);
+      expect(notices[0]).toContain("event lost");
+      await parked(runtime, runId);
+    } finally {
+      deaf();
+      events.onNotice = onNotice;
     }
   });
 
