@@ -28,14 +28,14 @@ const RESUME = "__resume__";
  * Keeps an attempt's writes back until it succeeds; see T1.
  *
  * @param send the one that LangGraph gave; what `configurable` has may be an earlier attempt's
- * @returns lets them through
+ * @returns lets them through, once `check` has passed them
  */
 export function keepWrites(
   configurable: Record<string, unknown>,
   send: Send | undefined,
   attempt: AttemptContext,
   touch: () => void,
-): () => void {
+): (check: (writes: readonly Write[]) => void) => void {
   let kept: Write[] | undefined;
   attempt.send = (writes: Write[]): void => {
     if (!attempt.active) return;
@@ -47,8 +47,10 @@ export function keepWrites(
     }
   };
   configurable["__pregel_send"] = attempt.send;
-  return () => {
-    if (kept !== undefined) send?.(kept);
+  return (check) => {
+    if (kept === undefined) return;
+    check(kept);
+    send?.(kept);
   };
 }
 

@@ -9,6 +9,7 @@ import { DeadlineExceededError } from "../errors.ts";
 import { events } from "../events.ts";
 import { workTill } from "../policy/deadline.ts";
 import { Progress, keepWrites, walled, withinLimits } from "./attempt-timeout.ts";
+import { checkLeaves } from "./emit.ts";
 import type { Execution } from "./execution.ts";
 import { stepName } from "./status.ts";
 import type { SleepingAttempt } from "./task-record.ts";
@@ -67,7 +68,7 @@ export async function runAttempt(
             work,
           );
     if (attempt.parked === undefined) {
-      passWrites();
+      passWrites((writes) => checkLeaves(writes, value, node));
       return value;
     }
     tellPassed(attempt);

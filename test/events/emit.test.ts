@@ -276,6 +276,33 @@ describe.each(PLACES)("emit() on %s", (_, newPlace) => {
     expect(await left(saver)).toEqual([]);
   });
 
+  it("refuses where a durable node leaves its subgraph by a command", async () => {
+    const saver = await open();
+    const leave = () => new Command({ goto: "next", graph: Command.PARENT });
+    const graphWith = (node: () => Promise<Command>) => {
+      const inner = new StateGraph(State)
+        .addNode("x", durable.for(State)(node as () => Promise<object>) as never)
+        .addEdge(START, "x")
+        .compile();
+      return new StateGraph(State)
+        .addNode("sub", inner, { ends: ["next"] })
+        .addNode("next", () => ({ log: ["next"] }))
+        .addEdge(START, "sub")
+        .compile({ checkpointer: saver });
+    };
+    let tries = 0;
+    const emits = graphWith(async () => {
+      tries += 1;
+      await emit("e");
+      return leave();
+    });
+    await expect(emits.invoke({ log: [] }, on("t"))).rejects.toThrow(/"x".*Command\.PARENT/);
+    expect(tries).toBe(1);
+    expect(await left(saver)).toEqual([]);
+    const silent = graphWith(() => Promise.resolve(leave()));
+    expect(await silent.invoke({ log: [] }, on("u"))).toMatchObject({ log: ["next"] });
+  });
+
   it("works under async durability", async () => {
     const saver = await open();
     const graph = chain(saver, {
