@@ -117,7 +117,7 @@ describe.each(PLACES)("what is due on %s", (_, newPlace) => {
           return {
             ...run,
             ...{ runId: `${threadId}-${at}`, threadId, seq: 0, priority: 0, crashes: 0 },
-            status: isFresh ? "queued" : (status as RunRecord["status"]),
+            status: isFresh ? "queued" : status,
             startAt: isRunning || startAt === undefined ? undefined : clock.now() + startAt,
             attempt: isFresh ? attempt : 1,
             ...{ deadlineAt: undefined, enqueuedAt: 0, startedAt: undefined, endedAt: undefined },
