@@ -1,6 +1,6 @@
 /** Schedules over a database's rows: names become keys, and what is the user's is sealed. */
 
-import { keyOf } from "../../src/ids.ts";
+import { compareTexts, keyOf } from "../../src/ids.ts";
 import type { ScheduleMove } from "../../src/run-store.ts";
 import type {
   Missed,
@@ -52,8 +52,7 @@ export class Schedules implements ScheduleStore {
 
   async list(): Promise<ScheduleRecord[]> {
     const found = (await (await this.#rows()).list()).map(recordOf);
-    // Order of UTF-16 code units, as good as any, and the same in all stores.
-    return found.toSorted((a, b) => (a.name < b.name ? -1 : 1));
+    return found.toSorted((a, b) => compareTexts(a.name, b.name));
   }
 
   async next(graphs: readonly string[], limit: number): Promise<ScheduleRecord[]> {

@@ -14,7 +14,7 @@
  */
 
 import { CorruptDataError, InvalidInputError } from "../../src/errors.ts";
-import { keyOf, keyPrefixOf } from "../../src/ids.ts";
+import { compareTexts, keyOf, keyPrefixOf } from "../../src/ids.ts";
 import type {
   Decision,
   StateKey,
@@ -103,7 +103,9 @@ export class States implements StateStore {
     );
     return found
       .filter(({ name }) => name.startsWith(prefix))
-      .toSorted((a, b) => compare(a.name, b.name) || compare(a.threadId ?? "", b.threadId ?? ""));
+      .toSorted(
+        (a, b) => compareTexts(a.name, b.name) || compareTexts(a.threadId ?? "", b.threadId ?? ""),
+      );
   }
 
   #queued(kind: StateKind, key: StateKey, place: StatePlace, decide: Decide): Promise<unknown> {
@@ -175,9 +177,4 @@ function parsed(text: string | undefined): unknown {
   } catch (cause) {
     throw new CorruptDataError("A stored state is damaged: it is not JSON.", { cause });
   }
-}
-
-/** Order of UTF-16 code units, as good as any, and the same in all stores. */
-function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }

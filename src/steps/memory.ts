@@ -12,6 +12,7 @@
 
 import type { BaseCheckpointSaver } from "@langchain/langgraph-checkpoint";
 import { systemClock, type Clock } from "../clock.ts";
+import { compareTexts } from "../ids.ts";
 import type {
   AttemptStore,
   AttemptsRecord,
@@ -103,7 +104,9 @@ class MemoryStates implements StateStore {
       .filter((kept) => kept.name.startsWith(prefix))
       .filter((kept) => threadId === undefined || kept.threadId === threadId)
       .map(({ text, ...kept }) => ({ ...kept, state: JSON.parse(text) as unknown }))
-      .toSorted((a, b) => compare(a.name, b.name) || compare(a.threadId ?? "", b.threadId ?? ""));
+      .toSorted(
+        (a, b) => compareTexts(a.name, b.name) || compareTexts(a.threadId ?? "", b.threadId ?? ""),
+      );
   }
 }
 
@@ -213,7 +216,7 @@ class MemoryUsage implements UsageStore {
       total.outputTokens += row.outputTokens;
       total.usd += row.usd ?? 0;
     }
-    return [...totals.values()].toSorted((a, b) => b.usd - a.usd || compare(a.key, b.key));
+    return [...totals.values()].toSorted((a, b) => b.usd - a.usd || compareTexts(a.key, b.key));
   }
 }
 
@@ -275,9 +278,4 @@ function keep<Value>(map: Map<string, Value>, key: string, value: Value, most: n
   if (map.size <= most) return;
   const [oldest] = map.keys();
   if (oldest !== undefined) map.delete(oldest);
-}
-
-/** Order of UTF-16 code units, as good as any, and the same everywhere. */
-function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }
