@@ -12,8 +12,8 @@ const WORDS: Record<EngineName, string> = {
   listening: "localEngine({ listen: true })",
   "pg-boss": "pgBossEngine()",
 };
-/** A tenth of what a worker may take to look by itself. */
-const LATENCY = atMost(100);
+/** A twentieth of what a worker may take to look by itself. */
+const LATENCY = atMost(50);
 
 export const handover: Claim = {
   name: "handover",
