@@ -18,6 +18,7 @@
  *   T6  Time that a run waits for a person does not count against its deadline.
  *   T7  What a schedule fired never takes the place of a question: it is not accepted where one is open,
  *       and where one is asked before its turn has come, it has no `startAt` until that is over.
+ *   T8  A reason is of the status: what a run waited for is not told of it when it waits no more.
  */
 
 import { InvalidInputError, RunActiveError } from "./errors.ts";
@@ -276,6 +277,8 @@ export function claim(turn: Turn, options: ClaimOptions): Decided<Claims> {
     deadlineAt: next.deadlineAt && next.deadlineAt + (now - (next.waitingSince ?? now)),
     waitingSince: undefined,
     fingerprint: next.fingerprint ?? graph.fingerprint,
+    // Invariant T8.
+    reason: isWaiting(next) ? undefined : next.reason,
   };
   const taken = { owner, expiresAt: now + duration };
   const { threadId } = claimed;
@@ -386,14 +389,16 @@ export function finish(
   // Invariants T4 and T5.
   const isDue =
     (run.stop !== undefined && !isEnd) || (run.startAt !== undefined && isWaiting(ending));
+  const status = isDue ? "queued" : ending.status;
   const left: RunRecord = {
     ...run,
-    status: isDue ? "queued" : ending.status,
+    status,
     startAt: isDue ? turn.now : ending.startAt,
     endedAt: isEnd ? turn.now : undefined,
     waitingSince: ending.status === "interrupted" ? turn.now : undefined,
     crashes: 0,
-    reason: ending.reason ?? run.reason,
+    // Invariant T8. One that was sent on its way stays so until it has come to wait, or to an end.
+    reason: status === "queued" ? run.reason : ending.reason,
   };
   return { put: [left, ...heldBack(turn, [left])], lease: "released", result: left };
 }

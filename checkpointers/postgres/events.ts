@@ -11,6 +11,20 @@ import {
   type SqlValue,
 } from "./connection.ts";
 
+/**
+ * Below it, all transactions that can have events are over, and what they stored is to be seen. A
+ * transaction of another database is known by its backend; where that is not to be seen, it counts, too.
+ */
+const HORIZON = `(
+  SELECT coalesce(
+    (SELECT min(xid::text::bigint) FROM pg_snapshot_xip(now.snapshot) AS xid
+     WHERE NOT EXISTS (
+       SELECT FROM pg_stat_activity a WHERE a.backend_xid = xid::xid AND a.datname <> current_database()
+     ))::text::xid8,
+    pg_snapshot_xmax(now.snapshot)
+  ) FROM pg_current_snapshot() AS now (snapshot)
+)`;
+
 export function eventRows(connection: Connection): EventRows {
   const events = connection.name("events");
   const threads = connection.name("threads");
@@ -61,7 +75,7 @@ export function eventRows(connection: Connection): EventRows {
     async listen({ name, event, graph }) {
       await connection.query(
         `INSERT INTO ${listeners} AS l (name, event, graph, xid, seq, seen_at)
-         VALUES ($1, $2, $3, pg_snapshot_xmin(pg_current_snapshot()), 0, coalesce($4::bigint, ${NOW}))
+         VALUES ($1, $2, $3, ${HORIZON}, 0, coalesce($4::bigint, ${NOW}))
          ON CONFLICT (name) DO UPDATE SET
            seen_at = excluded.seen_at, graph = excluded.graph, event = excluded.event,
            xid = CASE WHEN l.event = excluded.event THEN l.xid ELSE excluded.xid END,
@@ -72,17 +86,17 @@ export function eventRows(connection: Connection): EventRows {
     async touch({ name, event, graph }) {
       await connection.query(
         `INSERT INTO ${listeners} AS l (name, event, graph, xid, seq, seen_at)
-         VALUES ($1, $2, $3, pg_snapshot_xmin(pg_current_snapshot()), 0, coalesce($4::bigint, ${NOW}))
+         VALUES ($1, $2, $3, ${HORIZON}, 0, coalesce($4::bigint, ${NOW}))
          ON CONFLICT (name) DO UPDATE SET seen_at = excluded.seen_at WHERE l.event = excluded.event`,
         [name, event, graph, connection.givenNow],
       );
     },
     async behind(listener, event, limit) {
-      // Below all transactions that are under way: no event can come before these any more.
+      // No event can come before these any more.
       const rows = await connection.query(
         `SELECT e.*, t.name AS thread_name, t.name_bytes
          FROM ${listeners} l JOIN ${events} e ON e.name = l.event AND (e.xid, e.seq) > (l.xid, l.seq)
-           AND e.xid < pg_snapshot_xmin(pg_current_snapshot())
+           AND e.xid < ${HORIZON}
          LEFT JOIN ${threads} t ON t.key = e.thread_key
          WHERE l.name = $1 AND l.event = $2 ORDER BY e.xid, e.seq LIMIT $3`,
         [listener, event, limit],

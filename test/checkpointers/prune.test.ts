@@ -249,13 +249,15 @@ describe.each(PLACES)("a prune on %s", (_, newPlace) => {
     const graph = chain(saver, 30, async (step) => {
       if (step % 3 === 0) await saver.prune("*", { latestOnly: true });
     });
-    const prunes = chain(saver, 30, () => void saver.prune("*", { keepLast: 2 }));
+    const begun: Promise<unknown>[] = [];
+    const prunes = chain(saver, 30, () => void begun.push(saver.prune("*", { keepLast: 2 })));
     const [one, two] = await Promise.all([
       graph.invoke({ log: ["x".repeat(2_000)] }, syncRun("t")),
       prunes.invoke({ log: ["x".repeat(2_000)] }, syncRun("u")),
     ]);
     expect(one.log).toHaveLength(31);
     expect(two.log).toHaveLength(31);
+    expect(await Promise.all(begun)).toHaveLength(30);
     await saver.prune("*", { latestOnly: true });
     const tables = await readTables(place.url);
     expect(dangling(tables)).toEqual([]);

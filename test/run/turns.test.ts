@@ -18,6 +18,7 @@ import {
 
 const LEASE = 100;
 const MAX_CRASHES = 2;
+const WAITING: ReadonlySet<Ending["status"]> = new Set(["parked", "interrupted"]);
 const GRAPHS = new Map([["g", { fingerprint: "f", pins: false }]]);
 
 type Op =
@@ -179,6 +180,7 @@ class Model {
           finish(this.seeing(believed.runId), believed.runId, believed.token, {
             status: each.ending,
             startAt: each.ending === "queued" ? this.now : startAt,
+            reason: WAITING.has(each.ending) ? `waits: ${each.ending}` : undefined,
           }),
         );
         // T3 and T4.
@@ -216,6 +218,10 @@ class Model {
         break;
       case "pass":
         this.now += each.time;
+    }
+    // T8.
+    for (const { status, reason } of this.runs) {
+      if (reason?.startsWith("waits: ") === true) assert.equal(reason, `waits: ${status}`);
     }
     for (const run of before.filter(isOver)) {
       const now = this.runs.find(({ runId }) => runId === run.runId);

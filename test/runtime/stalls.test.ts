@@ -53,7 +53,12 @@ describe.each(PLACES)("a run that hangs, on %s", (_, newPlace) => {
     });
     await worker.start();
     await runtime.start("graph", {}, { threadId: "t", runId: "r" });
-    await entered.promise;
+    /** In a node, and what the run noted until then is stored: at the instant when it is, as always. */
+    async function inNode(): Promise<void> {
+      await entered.promise;
+      await saver.steps.status.flush();
+    }
+    await inNode();
     const begunAt = clock.now();
     /** Minute by minute, each once the worker has looked around. */
     async function pass(minutes: number, isOver = (): boolean => false): Promise<void> {
@@ -83,7 +88,7 @@ describe.each(PLACES)("a run that hangs, on %s", (_, newPlace) => {
 
     entered = Promise.withResolvers<void>();
     gates[0]?.resolve();
-    await entered.promise;
+    await inNode();
     await told(2);
     expect(stalls).toHaveLength(2);
     gates[1]?.resolve();
