@@ -242,6 +242,8 @@ export interface RunQuery {
   status?: WorkflowState;
   graph?: string;
   threadId?: string;
+  /** Fired by the schedule of this name. By no index: runs are looked through, latest first, until there are enough. */
+  schedule?: string;
   /** Accepted at that instant or later. */
   since?: number;
   /** What the run's id begins with. */

@@ -153,7 +153,7 @@ export function runQueueRows(connection: Connection): RunQueueRows {
         end: cellOf(row["outcome"], row["outcome_bytes"]) as Cell | null,
       };
     },
-    async list({ runId, status, graph, thread, since, prefix, limit }) {
+    async list({ runId, status, graph, thread, schedule, since, prefix, limit }) {
       const where: string[] = ["true"];
       const values: SqlValue[] = [];
       const add = (condition: (place: string) => string, value: SqlValue | undefined): void => {
@@ -165,6 +165,7 @@ export function runQueueRows(connection: Connection): RunQueueRows {
       add((at) => `r.status = ${at}`, status);
       add((at) => `r.graph = ${at}`, graph);
       add((at) => `r.thread_key = ${at}`, thread);
+      add((at) => `r.schedule = ${at}`, schedule);
       add((at) => `r.enqueued_at >= ${at}::bigint`, since);
       add((at) => `starts_with(r.run_id, ${at})`, prefix);
       const rows = await connection.query(

@@ -131,7 +131,7 @@ export function runQueueRows(connection: Connection): RunQueueRows {
           end: row["outcome"] as string | Uint8Array | null,
         };
       }),
-    list: ({ runId, status, graph, thread, since, prefix, limit }) => {
+    list: ({ runId, status, graph, thread, schedule, since, prefix, limit }) => {
       const where: string[] = ["1 = 1"];
       const values: SqlValue[] = [];
       const add = (condition: string, value: SqlValue | undefined): void => {
@@ -143,6 +143,7 @@ export function runQueueRows(connection: Connection): RunQueueRows {
       add("r.status = ?", status);
       add("r.graph = ?", graph);
       add("r.thread_key = ?", thread);
+      add("r.schedule = ?", schedule);
       add("r.enqueued_at >= ?", since);
       add("instr(r.run_id, ?) = 1", prefix);
       return connection.read(() =>

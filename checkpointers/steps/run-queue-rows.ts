@@ -94,6 +94,7 @@ export interface RunQueueRows {
     status: string | undefined;
     graph: string | undefined;
     thread: Uint8Array | undefined;
+    schedule: string | undefined;
     since: number | undefined;
     prefix: string | undefined;
     limit: number;

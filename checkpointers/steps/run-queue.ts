@@ -176,7 +176,8 @@ export class AcceptedRuns implements RunQueue {
   }
 
   async list(query: RunQuery = {}): Promise<RunRecord[]> {
-    const { runId, status, graph, threadId, since, prefix, limit = DEFAULT_LIMIT } = query;
+    const { runId, status, graph, threadId, schedule, since, prefix } = query;
+    const { limit = DEFAULT_LIMIT } = query;
     const found = await (
       await this.#rows()
     ).list({
@@ -184,6 +185,7 @@ export class AcceptedRuns implements RunQueue {
       status,
       graph: graph === undefined ? undefined : toText(graph),
       thread: threadId === undefined ? undefined : keyOf(threadId),
+      schedule: schedule === undefined ? undefined : toText(schedule),
       since,
       prefix: prefix === undefined ? undefined : toText(prefix),
       limit,
@@ -228,7 +230,7 @@ function checkedId(runId: string): string {
   );
 }
 
-function recordOf(row: RunRow | FoundRun, threadId: string): RunRecord {
+export function recordOf(row: RunRow | FoundRun, threadId: string): RunRecord {
   return {
     runId: fromText(row.runId),
     threadId,

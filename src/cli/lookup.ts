@@ -20,6 +20,12 @@ export async function findThread(saver: Saver, id: string): Promise<string> {
   );
 }
 
+/** {@link findThread}, also of a thread that has runs, and no checkpoint yet. */
+export async function findThreadOfRuns(saver: Saver, id: string): Promise<string> {
+  const [run] = (await saver.steps.queue?.list({ threadId: id, limit: 1 })) ?? [];
+  return run === undefined ? findThread(saver, id) : id;
+}
+
 /** The full id of the run. */
 export async function findRun(queue: RunQueue, id: string): Promise<string> {
   if (id === "") throw new InvalidInputError("A run id cannot be empty.");

@@ -103,5 +103,10 @@ describe.each(DATABASES)("schedules on %s", (_, newUrl) => {
     expect((await project.call(["runs", "get", runId, ...db])).out).toContain(
       "schedule   digest\n",
     );
+    await project.call(["runs", "start", "plain", "--run-id", "by-hand", ...db]);
+    const of = (name: string): Promise<unknown> =>
+      project.json(["runs", "ls", "--schedule", name, ...db]);
+    expect(await of("digest")).toMatchObject([{ runId, schedule: "digest" }]);
+    expect(await of("other")).toEqual([]);
   });
 });

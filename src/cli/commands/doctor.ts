@@ -5,8 +5,7 @@ import { checkDatabase, checkGraphs, checkNode, checkPackages } from "../checks.
 import type { Check } from "../check.ts";
 import type { Act, Cli } from "../cli.ts";
 import { Exit, EXIT } from "../exit.ts";
-import { findThread } from "../lookup.ts";
-import { queueOf } from "../runs.ts";
+import { findThreadOfRuns } from "../lookup.ts";
 import { harmless } from "../text.ts";
 import { checkThread } from "../thread-checks.ts";
 
@@ -35,9 +34,7 @@ async function examine(cli: Cli): Promise<void> {
 
 async function examineThread(cli: Cli, thread: string): Promise<void> {
   const saver = await cli.saver();
-  // One that was accepted and never begun has no checkpoint yet.
-  const [accepted] = await queueOf(saver).list({ threadId: thread, limit: 1 });
-  const threadId = accepted?.threadId ?? (await findThread(saver, thread));
+  const threadId = await findThreadOfRuns(saver, thread);
   await report(cli, [checkThread(cli, saver, threadId)]);
 }
 
