@@ -14,6 +14,7 @@ import { infoOf } from "../runtime/info.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import type { RunInfo } from "../runtime/types.ts";
 import { isSettled } from "../turns.ts";
+import { budgetText, type BudgetShown } from "./budget.ts";
 import type { Cli } from "./cli.ts";
 import type { Saver } from "./database.ts";
 import { EXIT, Exit } from "./exit.ts";
@@ -107,6 +108,7 @@ export type RunShown = RunInfo & {
   input: unknown;
   metadata: Record<string, unknown>;
   stepLimit: number | undefined;
+  budget?: BudgetShown;
 } & Partial<RunEnd>;
 
 export function shown(run: StoredRun): RunShown {
@@ -132,6 +134,7 @@ export function runLines({ out }: Cli, run: RunShown): string[] {
     ...line("due", at(run.startAt)),
     ...line("deadline", at(run.deadlineAt)),
     ...line("ended", at(run.endedAt)),
+    ...line("budget", run.budget && budgetText(run.budget)),
     ...line("note", run.reason),
     ...line("error", run.error && `${run.error.name}: ${run.error.message}`),
     ...line("undone", run.undone?.join(", ")),

@@ -1,13 +1,16 @@
 import type { Command } from "commander";
 import type { Act, Cli } from "../../cli.ts";
+import { budgetShown } from "../../budget.ts";
 import { findRun } from "../../lookup.ts";
-import { mustReadRun, queueOf, runLines, shown } from "../../runs.ts";
+import { mustReadRun, queueOf, runLines, shown, type RunShown } from "../../runs.ts";
 import { watch } from "../../watch.ts";
 
 export function addGet(runs: Command, act: Act): void {
   runs
     .command("get")
-    .description("Shows one run: how it stands, its input, and how it ended.")
+    .description(
+      "Shows one run: how it stands, what of its budget is used, its input, and how it ended.",
+    )
     .argument("<run>", "its id, or a unique beginning of it")
     .option("-w, --watch", "again every second, until Ctrl-C; not on a terminal: changes, as jsonl")
     .addHelpText(
@@ -21,7 +24,11 @@ async function get(cli: Cli, asked: string, options: { watch?: boolean }): Promi
   const saver = await cli.saver();
   const queue = queueOf(saver);
   const runId = await findRun(queue, asked);
-  const read = async () => shown(await mustReadRun(queue, runId));
+  const read = async (): Promise<RunShown> => {
+    const run = await mustReadRun(queue, runId);
+    const budget = await budgetShown(saver, run);
+    return { ...shown(run), ...(budget && { budget }) };
+  };
   if (options.watch === true) {
     return watch(cli, saver.steps.clock, {
       read: async () => [await read()],

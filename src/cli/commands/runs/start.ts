@@ -3,6 +3,7 @@ import { InvalidInputError } from "../../../errors.ts";
 import type { StreamMode } from "../../../runtime/stream.ts";
 import type { MultitaskStrategy } from "../../../run-store.ts";
 import type { Act, Cli } from "../../cli.ts";
+import { parseBudget } from "../../budget.ts";
 import { isStateGraph } from "../../graph.ts";
 import { parseMilliseconds, parseMoment, parseWhole, readJson } from "../../input.ts";
 import { STRATEGIES, runtimeOn } from "../../runs.ts";
@@ -14,6 +15,7 @@ interface Options {
   thread?: string;
   runId?: string;
   deadline?: string;
+  budget?: string;
   strategy: MultitaskStrategy;
   priority?: string;
   at?: string;
@@ -32,6 +34,10 @@ export function addStart(runs: Command, act: Act): void {
     .option("-t, --thread <id>", "its thread (default: a new one, with the run's id)")
     .option("--run-id <id>", "its id: the same one twice is the same run (default: a new one)")
     .option("--deadline <ms>", "how long it may take from now, in milliseconds, or as 10m")
+    .option(
+      "--budget <limits>",
+      "what it may cost: usd=0.5,tokens=200000,calls=100,retries=10; onExhausted=ask to ask for more",
+    )
     .addOption(
       new Option("--strategy <strategy>", "what becomes of a run that is active on the thread")
         .choices(STRATEGIES)
@@ -48,6 +54,7 @@ Examples:
   holdfast runs start research --input '{"topic": "kelp"}' --thread kelp-1
   holdfast runs start refund --input @order.json --run-id refund-42 --deadline 10m --wait
   holdfast runs start research --input @topic.json --stream messages
+  holdfast runs start research --input @topic.json --budget usd=0.5,calls=100
   holdfast runs start digest --at 2026-10-01T06:00Z`,
     )
     .action((graph: string | undefined, options: Options) =>
@@ -57,7 +64,7 @@ Examples:
 
 async function start(cli: Cli, asked: string | undefined, options: Options): Promise<void> {
   const { io, out } = cli;
-  const { stream, thread, runId, deadline, strategy, priority, at } = options;
+  const { stream, thread, runId, deadline, budget, strategy, priority, at } = options;
   const input = await readJson(options.input, "--input", io);
   // To LangGraph no input means "go on".
   if (input === null) throw new InvalidInputError("--input: null is no input.");
@@ -69,6 +76,7 @@ async function start(cli: Cli, asked: string | undefined, options: Options): Pro
     ...(thread === undefined ? {} : { threadId: thread }),
     ...(runId === undefined ? {} : { runId }),
     ...(deadline === undefined ? {} : { deadline: parseMilliseconds(deadline, "--deadline") }),
+    ...(budget === undefined ? {} : { budget: parseBudget(budget, "--budget") }),
     ...(priority === undefined ? {} : { priority: parseWhole(priority, "--priority") }),
     ...(at === undefined ? {} : { startAt: parseMoment(at, "--at", io.now()) }),
   };
