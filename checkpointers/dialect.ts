@@ -11,6 +11,7 @@ import type { LeaseRows } from "./steps/lease-rows.ts";
 import type { EffectRows } from "./steps/effect-rows.ts";
 import type { EventRow, EventRows } from "./steps/event-rows.ts";
 import type { AttemptRows } from "./steps/attempts-rows.ts";
+import type { PulseRows } from "./steps/pulse-rows.ts";
 import type { RunEventRows } from "./steps/run-events-rows.ts";
 import type { RunQueueRows } from "./steps/run-queue-rows.ts";
 import type { RunRows } from "./steps/runs-rows.ts";
@@ -304,4 +305,5 @@ export interface Dialect {
   readonly runEvents: RunEventRows;
   readonly schedules: ScheduleRows;
   readonly eventWaits: EventWaitRows;
+  readonly pulses: PulseRows;
 }

@@ -14,6 +14,7 @@ import type { ApprovalStore } from "./approval-store.ts";
 import type { Clock } from "./clock.ts";
 import type { EffectStore } from "./effect-store.ts";
 import type { EventStore } from "./event-store.ts";
+import type { PulseStore } from "./pulse-store.ts";
 import type { RunEventStore } from "./run-event-store.ts";
 import type { RunQueue, WorkflowState } from "./run-store.ts";
 import type { ScheduleStore } from "./schedule-store.ts";
@@ -234,6 +235,8 @@ export interface StepStore {
   readonly runEvents?: RunEventStore;
   /** Only with a database. */
   readonly schedules?: ScheduleStore;
+  /** Only with a database. */
+  readonly pulses?: PulseStore;
 }
 
 /**

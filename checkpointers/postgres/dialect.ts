@@ -9,6 +9,7 @@ import { effectRows } from "./effects.ts";
 import { eventWaitRows } from "./event-waits.ts";
 import { eventRows } from "./events.ts";
 import { leaseRows } from "./leases.ts";
+import { pulseRows } from "./pulses.ts";
 import { runEventRows } from "./run-events.ts";
 import { runQueueRows } from "./run-queue.ts";
 import { runRows } from "./runs.ts";
@@ -62,5 +63,6 @@ export function postgresDialect(connection: Connection, where: string): Dialect 
     runEvents: runEventRows(connection),
     schedules: scheduleRows(connection),
     eventWaits: eventWaitRows(connection),
+    pulses: pulseRows(connection),
   };
 }

@@ -10,6 +10,7 @@ import { effectRows } from "./effects.ts";
 import { eventWaitRows } from "./event-waits.ts";
 import { eventRows } from "./events.ts";
 import { leaseRows } from "./leases.ts";
+import { pulseRows } from "./pulses.ts";
 import { runEventRows } from "./run-events.ts";
 import { runQueueRows } from "./run-queue.ts";
 import { runRows } from "./runs.ts";
@@ -62,5 +63,6 @@ export function sqliteDialect(connection: Connection, where: string, clock: Cloc
     runEvents: runEventRows(connection),
     schedules: scheduleRows(connection),
     eventWaits: eventWaitRows(connection),
+    pulses: pulseRows(connection),
   };
 }

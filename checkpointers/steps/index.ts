@@ -13,6 +13,7 @@ import { Effects } from "./effects.ts";
 import { Events } from "./events.ts";
 import { Leases, type LeaseNeeds } from "./leases.ts";
 import type { StepParts } from "./parts.ts";
+import { Pulses } from "./pulses.ts";
 import { RunEvents } from "./run-events.ts";
 import { AcceptedRuns } from "./run-queue.ts";
 import { Runs } from "./runs.ts";
@@ -36,6 +37,7 @@ export class Steps implements StepStore {
   readonly events: Events;
   readonly runEvents: RunEvents;
   readonly schedules: Schedules;
+  readonly pulses: Pulses;
 
   constructor(parts: StepParts, needs: LeaseNeeds) {
     this.#parts = parts;
@@ -56,6 +58,7 @@ export class Steps implements StepStore {
     );
     this.runEvents = new RunEvents(parts);
     this.schedules = new Schedules(parts);
+    this.pulses = new Pulses(parts, this.status);
   }
 
   async now(): Promise<number> {

@@ -8,6 +8,7 @@ import type { EffectRow } from "../effect-store.ts";
 import { stuck } from "../effects/stuck.ts";
 import { isHoldfastError } from "../errors.ts";
 import { processOf, systemProcesses } from "../process.ts";
+import type { Overdue, Pulse } from "../pulse-store.ts";
 import type { RunRecord } from "../run-store.ts";
 import type { Lease, WorkflowStatus } from "../step-store.ts";
 import { listBreakers } from "../steps/breakers.ts";
@@ -19,6 +20,7 @@ import type { Saver } from "./database.ts";
 import { describeError } from "./exit.ts";
 import { bytes, count, instant } from "./format.ts";
 import { queueOf } from "./runs.ts";
+import { explain, holdOf, judge, pulsesOf, untaken } from "./standstill.ts";
 
 /** Without a sign of life for so long, a node may hang; in milliseconds. */
 const SILENT = 5 * 60_000;
@@ -70,14 +72,20 @@ async function* checkRuns({ cli, saver, threadId, now }: Patient): AsyncGenerato
   }
   const [first, ...behind] = open;
   if (first === undefined) return;
-  yield checkOpen(cli, first, now);
-  for (const { runId } of behind) {
-    yield ok(`run ${runId}`, `queued behind run ${first.runId}, which is ${first.status}`);
+  const overdue = await pulsesOf(saver).overdue({ threadId, before: now - UNTAKEN });
+  const overdueOf = (run: RunRecord): Overdue | undefined =>
+    overdue.find((each) => each.run.runId === run.runId);
+  yield checkOpen(cli, first, now, overdueOf(first));
+  for (const run of behind) {
+    const late = overdueOf(run);
+    yield late === undefined
+      ? ok(`run ${run.runId}`, `queued behind run ${first.runId}, which is ${first.status}`)
+      : checkOpen(cli, run, now, late);
   }
 }
 
-function checkOpen(cli: Cli, run: RunRecord, now: number): Check {
-  const { runId, status, startAt, reason, graph, fingerprint } = run;
+function checkOpen(cli: Cli, run: RunRecord, now: number, overdue: Overdue | undefined): Check {
+  const { runId, status, startAt, reason } = run;
   const what = `run ${runId}`;
   const because = reason === undefined ? "" : `: ${reason}`;
   if (status === "interrupted") return warn(what, `interrupted${because}`);
@@ -85,34 +93,33 @@ function checkOpen(cli: Cli, run: RunRecord, now: number): Check {
     return ok(what, `${status}${because}`);
   }
   if (startAt > now) return ok(what, `${status} until ${instant(startAt)}${because}`);
-  if (now - startAt < UNTAKEN) return ok(what, `${status}, due`);
-  const version = fingerprint === undefined ? "" : ` in version ${fingerprint}, where it is pinned`;
-  return fail(
-    what,
-    `${status}, due since ${instant(startAt)}, and no worker took it: is there one with the graph "${graph}"${version}? ${cli.again("worker", graph)}`,
-  );
+  return overdue === undefined
+    ? ok(what, `${status}, due`)
+    : fail(what, explain(cli, untaken(overdue)));
 }
 
 /** "It hangs at one node." */
 async function* checkWork(patient: Patient): AsyncGenerator<Check> {
   const { saver, threadId } = patient;
   const { steps } = saver;
-  const [found, lease] = await Promise.all([
+  const [found, lease, [pulse]] = await Promise.all([
     steps.status.read(threadId),
     steps.leases?.read(threadId),
+    pulsesOf(saver).atWork({ threadId }),
   ]);
   if (found === undefined) {
-    yield lease !== undefined && isGone(lease, patient.now)
+    yield holdOf(lease, patient.now) === "expired"
       ? fail("step", `its process is gone: ${patient.cli.again("resume", threadId)}`)
       : ok("step", "no durable node has run on it");
     return;
   }
   const { status, currentStep, progressNote, errorMessage } = found;
   const where = currentStep === undefined ? "" : ` at ${currentStep}`;
-  switch (status) {
+  // A worker may have died before it noted that it began.
+  switch (pulse?.runId === undefined ? status : pulse.status) {
     case "running":
     case "compensating":
-      yield working(patient, found, lease);
+      yield working(patient, found, lease, pulse);
       return;
     case "parked":
       yield ok("step", `parked${where}: ${progressNote ?? "waits for a time"}`);
@@ -127,33 +134,21 @@ async function* checkWork(patient: Patient): AsyncGenerator<Check> {
 }
 
 function working(
-  { cli, threadId, now }: Patient,
-  { status, currentStep, lastHeartbeat }: WorkflowStatus,
+  { cli, now }: Patient,
+  { threadId, status, currentStep, lastHeartbeat }: WorkflowStatus,
   lease: Lease | undefined,
+  pulse: Pulse | undefined,
 ): Check {
-  const what = `${status}${currentStep === undefined ? "" : ` at ${currentStep}`}`;
-  const again = cli.again("resume", threadId);
-  const silence = `no sign of life since ${instant(lastHeartbeat)}`;
-  const isSilent = now - lastHeartbeat > SILENT;
-  if (lease === undefined) {
-    return isSilent
-      ? fail("step", `${what}, under no lease, ${silence}; if its process is gone: ${again}`)
-      : ok("step", `${what}, under no lease`);
-  }
-  if (isGone(lease, now)) {
-    return fail("step", `${what}, and its process is gone: ${again}`);
-  }
-  return isSilent
-    ? warn(
-        "step",
-        `${what}, ${silence}: a node that never returns needs a timeout (${lease.owner})`,
-      )
-    : ok("step", `${what}, by ${lease.owner}`);
-}
-
-/** It did not give the thread back. */
-function isGone({ owner, expiresAt }: Lease, now: number): boolean {
-  return expiresAt <= now || systemProcesses.isDead(processOf(owner));
+  const what = `${pulse?.status ?? status}${currentStep === undefined ? "" : ` at ${currentStep}`}`;
+  const by = lease === undefined ? ", under no lease" : "";
+  // Its status may be behind its run.
+  const noted = { threadId, runId: undefined, graph: undefined, step: currentStep };
+  const heard = pulse ?? { ...noted, status: "running", heardAt: lastHeartbeat, lease };
+  const found = judge(heard, now, { silent: SILENT, orphaned: -Infinity });
+  if (found === undefined) return ok("step", `${what}${by || `, by ${lease?.owner}`}`);
+  const isGone = found.kind === "orphaned";
+  const detail = `${what}${by}, ${isGone ? "and " : ""}${explain(cli, found)}`;
+  return found.lease === "renewed" ? warn("step", detail) : fail("step", detail);
 }
 
 async function* checkBreaker(

@@ -92,6 +92,7 @@ describe.each([
     expect(failed.err).toContain('"label" could not be undone: ');
     expect(failed.err).toContain("holdfast stuck ls --thread o2");
     const [one] = await json<{ id: string }[]>("stuck", "ls", "--thread", "o2");
+    expect(one).toMatchObject({ kind: "compensation", effect: "label", threadId: "o2" });
     expect(one).toMatchObject({ effect: "label", key: "o2", unknown: false });
     const id = one?.id ?? "";
 

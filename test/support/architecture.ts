@@ -20,7 +20,7 @@ const PARTS: ReadonlyArray<{ part: string; path: RegExp; imports: readonly strin
   },
   {
     part: "store",
-    path: /^src\/((step|effect|approval|run|event|run-event|schedule)-)?store\.ts$/,
+    path: /^src\/((step|effect|approval|run|event|run-event|schedule|pulse)-)?store\.ts$/,
     imports: ["ground"],
   },
   { part: "policy", path: /^src\/policy\//, imports: ["ground"] },

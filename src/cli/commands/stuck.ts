@@ -1,4 +1,4 @@
-/** `holdfast stuck`: compensations that keep failing, for a person to end. */
+/** `holdfast stuck`: what a person must look at. Compensations that keep failing, and runs that stand still. */
 
 import type { Command } from "commander";
 import { stuck, type FoundOut, type StuckCompensation } from "../../effects/stuck.ts";
@@ -7,8 +7,9 @@ import type { Act, Cli } from "../cli.ts";
 import { underLease } from "../drive.ts";
 import { Exit, EXIT } from "../exit.ts";
 import { instant } from "../format.ts";
-import { readJson } from "../input.ts";
-import { findThread } from "../lookup.ts";
+import { parseMilliseconds, readJson } from "../input.ts";
+import { findThreadOfRuns } from "../lookup.ts";
+import { SILENT, explain, standstills, type Standstill } from "../standstill.ts";
 import type { Column } from "../table.ts";
 import { harmless } from "../text.ts";
 
@@ -22,6 +23,22 @@ const COLUMNS: Column<StuckCompensation>[] = [
   { title: "ERROR", value: ({ error }) => error, flexible: true },
 ];
 
+const RUN_COLUMNS = (cli: Cli): Column<Standstill>[] => [
+  { title: "WHAT", value: ({ kind }) => kind },
+  { title: "THREAD", value: ({ threadId }) => threadId, flexible: true },
+  { title: "RUN", value: ({ runId }) => runId ?? "", flexible: true },
+  { title: "GRAPH", value: ({ graph }) => graph ?? "", flexible: true },
+  { title: "STEP", value: ({ step }) => step ?? "", flexible: true },
+  { title: "SINCE", value: ({ since }) => instant(since) },
+  { title: "LEASE", value: ({ lease }) => lease },
+  { title: "NOTE", value: (one) => explain(cli, one), flexible: true },
+];
+
+interface ListOptions {
+  thread?: string;
+  silent: string;
+}
+
 interface RetryOptions {
   done?: string | boolean;
   notDone?: boolean;
@@ -30,18 +47,31 @@ interface RetryOptions {
 export function addStuck(program: Command, act: Act): void {
   const group = program
     .command("stuck")
-    .summary("effects that should be undone, and could not be")
-    .description("Compensations that keep failing. They stay listed until somebody ends them.");
+    .summary("effects that could not be undone, and runs that stand still")
+    .description(
+      "What a person must look at: compensations that keep failing, which stay listed until somebody ends " +
+        "them; and runs that are silent, left by their worker, or taken by none.",
+    );
   group
     .command("ls")
     .alias("list")
-    .description("Lists them, latest first.")
+    .description(
+      "Lists compensations that keep failing, and runs that are at work and silent, whose lease ran out, or " +
+        "that are due, and no worker takes them for a minute. Latest first.",
+    )
     .option("-t, --thread <id>", "only those of this thread")
-    .addHelpText("after", "\nExample:\n  holdfast stuck ls --thread order-42")
-    .action((options: { thread?: string }) => act((cli) => list(cli, options)));
+    .option("--silent <time>", "runs of which nothing was heard for so long", SILENT)
+    .addHelpText(
+      "after",
+      `
+Examples:
+  holdfast stuck ls --thread order-42
+  holdfast stuck ls --silent 1h -o json | jq '.[] | select(.kind == "silent").runId'`,
+    )
+    .action((options: ListOptions) => act((cli) => list(cli, options)));
   group
     .command("retry")
-    .description("Undoes it once more, with all its retries. Loads the graph of its thread.")
+    .description("Undoes one once more, with all its retries. Loads the graph of its thread.")
     .argument("<id>", "its id, or a unique beginning of it")
     .argument("[graph]", "its graph, where the thread does not remember it")
     .option("--done [json]", "where that was unknown: the effect was performed, with this result")
@@ -68,14 +98,22 @@ export function addStuck(program: Command, act: Act): void {
     );
 }
 
-async function list(cli: Cli, { thread }: { thread?: string }): Promise<void> {
+async function list(cli: Cli, { thread, silent: asked }: ListOptions): Promise<void> {
+  const { out } = cli;
+  const silent = parseMilliseconds(asked, "--silent");
   const saver = await cli.saver();
-  const found = await stuck(
-    saver,
-    thread === undefined ? undefined : await findThread(saver, thread),
-  );
-  await cli.out.list(found, COLUMNS, stuckJson);
-  if (found.length === 0) cli.out.note("Nothing is stuck.");
+  const threadId = thread === undefined ? undefined : await findThreadOfRuns(saver, thread);
+  const undos = await stuck(saver, threadId);
+  const runs = await standstills(saver, { silent, threadId });
+  if (out.forPeople) {
+    await out.list(undos, COLUMNS);
+    if (undos.length > 0 && runs.length > 0) out.lines([""]);
+    await out.list(runs, RUN_COLUMNS(cli));
+  } else {
+    const kind = "compensation";
+    await out.list([...undos.map((one) => ({ kind, ...stuckJson(one) })), ...runs], []);
+  }
+  if (undos.length + runs.length === 0) out.note("Nothing is stuck.");
 }
 
 async function retry(
