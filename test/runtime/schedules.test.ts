@@ -127,6 +127,8 @@ describe.each(PLACES)("schedules on %s", (_, newPlace) => {
     await until(() => fired.length >= 2);
     const instants = ["2026-01-01T08:00:00Z", "2026-01-02T08:00:00Z"];
     const runId = `cron:daily:${instants[0]}`;
+    expect((await runtime.runs({ schedule: "daily" })).at(-1)).toMatchObject({ runId });
+    expect(await runtime.runs({ schedule: "weekly" })).toEqual([]);
     expect(fired.slice(0, 2)).toEqual(
       instants.map((text) => ({
         ...{ schedule: "daily", graph: "digest", scheduledAt: at(text), heardAt: at(text) },
