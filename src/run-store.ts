@@ -86,6 +86,12 @@ export interface RunDetails {
   budget?: RunBudget | undefined;
   /** What of it is kept as it streams; none where it is undefined or empty. */
   streamMode?: readonly string[] | undefined;
+  /** For its nodes, as `config.configurable`. */
+  configurable?: Record<string, unknown> | undefined;
+  /** False where what it did stays when it fails or is cancelled. */
+  compensate?: boolean | undefined;
+  /** Who asked for it works on it. */
+  attended?: boolean | undefined;
 }
 
 /** What a run that ended left, beside its checkpoints. */
@@ -136,7 +142,7 @@ export interface ScheduleMove {
 export interface TurnOptions {
   /** Seen by the decision also where it has ended. */
   runId?: string;
-  /** Of the new run. */
+  /** Of the new run, or instead of those that run `runId` has. */
   details?: RunDetails;
   /** Of the run with `runId`. */
   end?: RunEnd;

@@ -44,6 +44,8 @@ export interface ScheduleDetails {
   budget: RunBudget | undefined;
   /** Undefined for that of the runtime which fires it. */
   streamMode: readonly string[] | undefined;
+  configurable: Record<string, unknown> | undefined;
+  compensate: boolean | undefined;
 }
 
 export interface StoredSchedule extends ScheduleRecord {

@@ -346,6 +346,11 @@ export function adopt(
   return { put: [adopted], result: adopted };
 }
 
+/** What is the user's of a run that has not ended is another from now on: stored with the turn. */
+export function amend(turn: Turn, runId: string): Decided<void> {
+  return { put: turn.runs.filter((run) => run.runId === runId), result: undefined };
+}
+
 export interface Upcoming {
   run: RunRecord;
   at: number;

@@ -98,7 +98,7 @@ export class AcceptedRuns implements RunQueue {
       ends = endsOf(runs, decided.put ?? []);
       const put = (decided.put ?? []).map((run) => ({
         ...rowOf(run, thread),
-        details: run.seq === 0 ? sealed.details : null,
+        details: run.seq === 0 || run.runId === runId ? sealed.details : null,
         end: run.runId === runId ? sealed.end : null,
       }));
       const left = ends.map((run) =>

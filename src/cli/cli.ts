@@ -134,11 +134,13 @@ export class Cli {
   }
 }
 
-/** `metadata.graph_id`, as the command line and LangGraph's own server write it. */
+/** `metadata.graph_id`, as the command line and LangGraph's own server write it, or what its run says. */
 async function rememberedGraph(threadId: string, saver: Saver): Promise<string | undefined> {
   const { threads } = await saver.listThreads({ prefix: threadId });
   const graphId = threads.find((thread) => thread.threadId === threadId)?.metadata["graph_id"];
-  return typeof graphId === "string" ? graphId : undefined;
+  if (typeof graphId === "string") return graphId;
+  const [latest] = (await saver.steps.queue?.list({ threadId, limit: 1 })) ?? [];
+  return latest?.graph;
 }
 
 function quote(word: string): string {

@@ -43,12 +43,7 @@ export async function goOn(run: Drive, level: Level, { approved, answer }: Say):
     if (!approved && answer === undefined) return { status: "done" };
     throw new InvalidInputError(`Thread "${threadId}" has finished, and waits for nothing.`);
   }
-  if ((await undoneEffects(saver, threadId)).length > 0) {
-    throw new InvalidInputError(
-      `What the run of thread "${threadId}" did was undone, so it cannot go on. Begin anew with ` +
-        "`holdfast run --abandon`, or fork from a state before its first effect.",
-    );
-  }
+  await mustNotBeUndone(saver, threadId);
   const questions = questionsOf(level);
   if (approved) await mustBeAtGate(run, level, await gatesOf(level, saver, threadId));
   if (answer !== undefined && questions.length === 0) {
@@ -75,6 +70,15 @@ export async function goOn(run: Drive, level: Level, { approved, answer }: Say):
       return drive(run, new Command({ resume: next.answers }), { answering: true });
     }
   }
+}
+
+/** @throws {InvalidInputError} what the thread's run did was taken back */
+export async function mustNotBeUndone(saver: Drive["saver"], threadId: string): Promise<void> {
+  if ((await undoneEffects(saver, threadId)).length === 0) return;
+  throw new InvalidInputError(
+    `What the run of thread "${threadId}" did was undone, so it cannot go on. Begin anew with ` +
+      "`holdfast run --abandon`, or fork from a state before its first effect.",
+  );
 }
 
 /** As `runToEnd` would have it. */

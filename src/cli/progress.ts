@@ -1,5 +1,6 @@
 /** A run's progress on stderr: a line when a node begins, and one when it has finished. */
 
+import { isParked } from "../steps/wait.ts";
 import type { Io } from "./io.ts";
 import type { Output } from "./output.ts";
 import { fit, harmless } from "./text.ts";
@@ -10,7 +11,7 @@ interface TaskEvent {
   name: string;
   input?: unknown;
   result?: Record<string, unknown>;
-  interrupts: unknown[];
+  interrupts: { value?: unknown }[];
 }
 
 export class Progress {
@@ -43,7 +44,8 @@ export class Progress {
     const { dim, green, yellow } = this.#out.notePaint;
     const seconds = (this.#io.now() - (this.#begun.get(task.id) ?? this.#io.now())) / 1000;
     if (task.interrupts.length > 0) {
-      this.#say(yellow("?"), label, "asks");
+      const waits = task.interrupts.every((interrupt) => isParked(interrupt.value));
+      this.#say(yellow("?"), label, waits ? "waits" : "asks");
       return;
     }
     const wrote = Object.keys(task.result ?? {});

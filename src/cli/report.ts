@@ -19,6 +19,7 @@ export async function report(
   graph: Graph,
   threadId: string,
   outcome: Outcome,
+  runId?: string,
 ): Promise<ExitCode> {
   const { out } = cli;
   const at = outcome.status === "waiting" ? outcome.at : undefined;
@@ -26,6 +27,7 @@ export async function report(
   out.one(
     {
       threadId,
+      ...(runId === undefined ? {} : { runId }),
       checkpointId: state.config.configurable?.["checkpoint_id"] as unknown,
       status: outcome.status,
       ...(outcome.status === "waiting"

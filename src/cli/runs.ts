@@ -24,7 +24,7 @@ import { harmless } from "./text.ts";
 import { valueLines } from "./values.ts";
 
 /** How often a run that is followed is looked at, in milliseconds. */
-const LOOK_AGAIN = 200;
+export const LOOK_AGAIN = 200;
 
 export const STATES: readonly WorkflowState[] = [
   ...(["queued", "running", "parked", "interrupted", "completed", "failed"] as const),

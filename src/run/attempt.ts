@@ -50,6 +50,8 @@ import { isFinished, readLevel, type Level } from "./tasks.ts";
 /** Shorter waits than this stay in the process. */
 const PARK_AFTER = 5_000;
 
+const TASKS = "tasks";
+
 export interface AttemptOptions {
   hosted: HostedGraph;
   saver: DurableSaver;
@@ -61,6 +63,8 @@ export interface AttemptOptions {
   duration: number;
   /** Where what it streams is kept. */
   stream?: RunStream | undefined;
+  /** Hears what LangGraph's stream mode "tasks" says, subgraphs included. */
+  onTasks?: ((chunk: unknown) => void) | undefined;
 }
 
 export interface AttemptEnd {
@@ -144,7 +148,7 @@ export class Attempt {
   }
 
   #prepare(held: HeldLease, signal: AbortSignal): Run {
-    const { hosted, saver, run, stream } = this.#options;
+    const { hosted, saver, run } = this.#options;
     const { threadId, runId, details } = run;
     return {
       graph: withSaver(hosted.graph, saver),
@@ -154,6 +158,7 @@ export class Attempt {
       threadId,
       config: {
         configurable: {
+          ...details.configurable,
           thread_id: threadId,
           ...configurableOf(held),
           [PARK_AFTER_KEY]: PARK_AFTER,
@@ -163,19 +168,29 @@ export class Attempt {
         ...(details.stepLimit === undefined ? {} : { recursionLimit: details.stepLimit }),
         signal,
         control: this.#control,
-        ...stream?.config,
+        ...this.#options.stream?.config,
       } as RunnableConfig,
       options: {
         park: true,
-        onChunk: (chunk) => {
-          this.#silence.heard();
-          return stream?.take(chunk);
-        },
-        ...(stream && {
-          streamMode: stream.modes,
-          onCall: (level) => stream.restart(level),
-        }),
+        ...(details.compensate === undefined ? {} : { compensate: details.compensate }),
+        ...this.#listening(),
       },
+    };
+  }
+
+  #listening(): Run["options"] {
+    const { stream, onTasks } = this.#options;
+    const kept = stream?.modes ?? [];
+    const modes = onTasks === undefined ? kept : [...new Set([...kept, TASKS])];
+    return {
+      onChunk: (chunk) => {
+        this.#silence.heard();
+        const mode = (chunk as readonly unknown[])[1];
+        if (mode === TASKS) onTasks?.(chunk);
+        if (kept.includes(mode as string)) stream?.take(chunk);
+      },
+      ...(modes.length > 0 && { streamMode: modes }),
+      ...(stream && { onCall: (level) => stream.restart(level) }),
     };
   }
 

@@ -51,6 +51,7 @@ export class EventDesk implements Chore {
   readonly #keep: number;
   readonly #leave: () => void;
   #sweepAt: number | undefined;
+  readonly isForRuns = true;
   isWanted = false;
 
   /** @throws {InvalidInputError} `keep` is no length of time */

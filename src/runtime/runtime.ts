@@ -36,6 +36,7 @@ import * as turns from "../turns.ts";
 import { Worker, type Chore, type DrainOptions, type WorkerOptions } from "../worker/worker.ts";
 import { EventDesk, type Emitted, type EmitOptions } from "./event-desk.ts";
 import type { Listener, OnOptions } from "./triggers.ts";
+import { checkedConfigurable } from "./configurable.ts";
 import { hosted } from "./hosted.ts";
 import { infoOf } from "./info.ts";
 import { Results } from "./results.ts";
@@ -151,6 +152,7 @@ export class Runtime {
     firing?: ScheduleMove,
   ): Promise<{ run: RunRecord; isNew: boolean } | undefined> {
     const { runId, threadId, metadata = {}, startAt, stepLimit, deadline, budget } = options;
+    const { configurable, compensate, attended } = options;
     const { priority = 0, multitaskStrategy = "enqueue" } = options;
     const streamMode = checkedModes(options.streamMode ?? this.#streamMode);
     const accepted = await this.#queue.turn(
@@ -172,6 +174,9 @@ export class Runtime {
           ...{ input, metadata, stepLimit, streamMode },
           ...(deadline === undefined ? {} : { deadline }),
           ...(budget === undefined ? {} : { budget }),
+          ...(configurable && { configurable: checkedConfigurable(configurable) }),
+          ...(compensate === undefined ? {} : { compensate }),
+          ...(attended === undefined ? {} : { attended }),
         },
         ...(firing && { move: firing }),
       },

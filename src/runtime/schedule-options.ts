@@ -4,6 +4,7 @@ import { InvalidInputError } from "../errors.ts";
 import { resolveBudget } from "../policy/budget.ts";
 import type { MultitaskStrategy } from "../run-store.ts";
 import type { Missed, ScheduleDetails } from "../schedule-store.ts";
+import { checkedConfigurable } from "./configurable.ts";
 import { checkedModes } from "./stream.ts";
 import type { ScheduleOptions } from "./types.ts";
 
@@ -49,9 +50,14 @@ export function checkedOptions(
     must(isLimit, "stepLimit", "a whole number from 1", stepLimit);
   }
   if (budget !== undefined) resolveBudget("budget", budget);
+  const { configurable, compensate } = options;
+  if (configurable !== undefined) checkedConfigurable(configurable);
+  if (compensate !== undefined) {
+    must(typeof compensate === "boolean", "compensate", "true or false", compensate);
+  }
   return {
     ...{ zone, missed, multitaskStrategy, threadId, metadata, priority },
-    ...{ deadline, stepLimit, budget },
+    ...{ deadline, stepLimit, budget, configurable, compensate },
     streamMode: options.streamMode === undefined ? undefined : checkedModes(options.streamMode),
   };
 }

@@ -301,11 +301,14 @@ function found<Schedule>(name: string, schedule: Schedule | undefined): Schedule
 
 function startOptions(details: ScheduleDetails): StartOptions {
   const { multitaskStrategy, priority, deadline, stepLimit, budget, streamMode } = details;
+  const { configurable, compensate } = details;
   return {
     ...{ multitaskStrategy, priority },
     ...(deadline === undefined ? {} : { deadline }),
     ...(stepLimit === undefined ? {} : { stepLimit }),
     ...(budget === undefined ? {} : { budget }),
     ...(streamMode === undefined ? {} : { streamMode: streamMode as readonly StreamMode[] }),
+    ...(configurable === undefined ? {} : { configurable }),
+    ...(compensate === undefined ? {} : { compensate }),
   };
 }

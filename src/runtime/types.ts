@@ -72,12 +72,21 @@ export interface StartOptions {
   stepLimit?: number;
   /** Kept with every checkpoint of the run. */
   metadata?: Record<string, unknown>;
+  /** Plain data for its nodes, as `config.configurable`; it is stored with the run. */
+  configurable?: Record<string, unknown>;
+  /** Takes back what the run did when it fails for good or is cancelled. Default true. */
+  compensate?: boolean;
+  /**
+   * Who starts it also works on it, as `holdfast run` does: `holdfast resume` then goes on with it by itself,
+   * and does not leave that to workers (which may take it all the same). Default false.
+   */
+  attended?: boolean;
   /** What of the run is kept as it streams, for `stream()`; [] for nothing. Default: the runtime's. */
   streamMode?: StreamMode | readonly StreamMode[];
 }
 
 /** How the runs of a schedule are started; the instant is its own to say, and so is the run's id. */
-export interface ScheduleOptions extends Omit<StartOptions, "runId" | "startAt"> {
+export interface ScheduleOptions extends Omit<StartOptions, "runId" | "startAt" | "attended"> {
   /** An IANA time zone. Default "UTC", wherever the process runs. */
   zone?: string;
   /**

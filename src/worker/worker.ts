@@ -45,6 +45,15 @@ export interface WorkerOptions {
    * Default 600,000.
    */
   stallAfter?: number;
+  /**
+   * Takes runs of these threads only, and leaves schedules to others. Default: runs of any thread.
+   */
+  threads?: readonly string[];
+  /**
+   * Hears of its runs' tasks, as LangGraph's stream mode "tasks" tells of them, subgraphs included:
+   * `[namespace, "tasks", task]`, when one begins and when it has ended.
+   */
+  onTasks?: (runId: string, chunk: unknown) => void;
 }
 
 export interface DrainOptions {
@@ -56,6 +65,8 @@ export interface DrainOptions {
 export interface Chore {
   /** It is not to wait until the worker looks around by itself. */
   readonly isWanted: boolean;
+  /** Runs that go on may wait for it: done by workers of a few threads, too. */
+  readonly isForRuns?: boolean;
   /** Does what is due. @returns when something will be due next, where that is known */
   work(graphs: readonly string[]): Promise<number | undefined>;
 }
@@ -90,6 +101,9 @@ export class Worker {
   readonly #poll: number;
   readonly #maxCrashes: number;
   readonly #stallAfter: number;
+  readonly #threads: readonly string[] | undefined;
+  readonly #onTasks: WorkerOptions["onTasks"];
+  readonly #chores: readonly Chore[];
   readonly #active = new Map<string, { attempt: Attempt; ended: Promise<void> }>();
   readonly #closing = new AbortController();
   #freed = new AbortController();
@@ -118,6 +132,10 @@ export class Worker {
     this.#poll = positive("pollInterval", options.pollInterval ?? DEFAULT_POLL);
     this.#maxCrashes = options.maxCrashes ?? DEFAULT_CRASHES;
     this.#stallAfter = positive("stallAfter", options.stallAfter ?? DEFAULT_STALL);
+    this.#threads = options.threads;
+    this.#onTasks = options.onTasks;
+    this.#chores =
+      options.threads === undefined ? shop.chores : shop.chores.filter((chore) => chore.isForRuns);
   }
 
   /** The ids of the runs that it works on now. */
@@ -191,9 +209,9 @@ export class Worker {
           for (const { attempt } of this.#active.values()) {
             await attempt.tellOfStall(this.#stallAfter);
           }
-          await this.#doChores(this.#shop.chores);
+          await this.#doChores(this.#chores);
         } else {
-          await this.#doChores(this.#shop.chores.filter(({ isWanted }) => isWanted));
+          await this.#doChores(this.#chores.filter(({ isWanted }) => isWanted));
         }
         if (taken === 0 || this.#room() === 0) await this.#rest(heard);
       } catch (error) {
@@ -214,7 +232,7 @@ export class Worker {
   /** @returns how many messages there were */
   async #takeDelivered(): Promise<number> {
     const room = this.#room();
-    if (room <= 0) return 0;
+    if (room <= 0 || this.#threads !== undefined) return 0;
     const deliveries = (await this.#shop.engine.take?.(this.#graphs, room)) ?? [];
     await Promise.all(deliveries.map((delivery) => this.#takeUp(delivery)));
     return deliveries.length;
@@ -238,9 +256,19 @@ export class Worker {
   async #takeDue(): Promise<number> {
     const room = this.#room();
     if (room <= 0) return 0;
+    if (this.#threads !== undefined) return this.#takeOf(this.#threads);
     const threads = await this.#shop.queue.due({ graphs: this.#wanted(), limit: room });
     const taken = await Promise.all(threads.map((threadId) => this.#take(threadId)));
     return taken.filter(Boolean).length;
+  }
+
+  /** Of these threads, whether anything of theirs is due or not. */
+  async #takeOf(threads: readonly string[]): Promise<number> {
+    let taken = 0;
+    for (const threadId of threads) {
+      if (this.#room() > 0 && (await this.#take(threadId))) taken += 1;
+    }
+    return taken;
   }
 
   #wanted(): DueGraph[] {
@@ -251,7 +279,7 @@ export class Worker {
 
   /** Runs of processes of this machine that are gone: their leases need not be waited for. */
   async #takeOver(): Promise<void> {
-    if (this.#room() <= 0) return;
+    if (this.#room() <= 0 || this.#threads !== undefined) return;
     for (const { threadId, owner } of await this.#shop.queue.working()) {
       if (this.#room() <= 0) return;
       if (isDead(owner)) await this.#take(threadId);
@@ -268,7 +296,7 @@ export class Worker {
 
   /** Invariant W4. */
   async #doChores(chores: readonly Chore[]): Promise<void> {
-    if (chores.length === this.#shop.chores.length) this.#choresAt = Infinity;
+    if (chores.length === this.#chores.length) this.#choresAt = Infinity;
     await eachApart(chores, async (chore) => {
       const next = await chore.work(this.#graphs);
       this.#choresAt = Math.min(this.#choresAt, next ?? Infinity);
@@ -280,7 +308,8 @@ export class Worker {
     const { queue } = this.#shop;
     const { signal } = this.#closing;
     const now = await this.#shop.saver.steps.now();
-    const next = this.#room() > 0 ? await queue.nextAt(this.#graphs) : undefined;
+    const isLooking = this.#room() > 0 && this.#threads === undefined;
+    const next = isLooking ? await queue.nextAt(this.#graphs) : undefined;
     const pause = Math.min(
       this.#poll,
       Math.max(1, Math.min(next ?? Infinity, this.#choresAt) - now),
@@ -326,6 +355,7 @@ export class Worker {
       asked,
       duration: this.#lease,
       stream: this.#streamOf(accepted, claimed.lease),
+      onTasks: this.#onTasks && ((chunk) => this.#onTasks?.(runId, chunk)),
     });
     const ended = this.#attend(attempt, claimed).finally(() => {
       this.#active.delete(run.runId);

@@ -145,11 +145,11 @@ async function told(cli: Cli, approval: Approval): Promise<void> {
   const { out } = cli;
   out.one(approval, () => [`${approval.id}  ${statusOf(approval)}`]);
   if (approval.status === "pending") return;
-  const run = await acceptedRun(await cli.saver(), approval.threadId);
+  const accepted = await acceptedRun(await cli.saver(), approval.threadId);
   out.note(
-    run === undefined
+    accepted === undefined || accepted.isAttended
       ? `Go on with: ${cli.again("resume", approval.threadId)}`
-      : `A worker goes on with it; wait for it with: ${cli.again("runs", "wait", run.runId)}`,
+      : `A worker goes on with it; wait for it with: ${cli.again("runs", "wait", accepted.run.runId)}`,
   );
 }
 

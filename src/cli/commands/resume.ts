@@ -7,7 +7,7 @@ import { underLease, type Drive } from "../drive.ts";
 import { Exit, EXIT } from "../exit.ts";
 import { goOn, goOnFrom, mustRead } from "../go-on.ts";
 import type { Answer, Say } from "../go-on.ts";
-import { acceptedRun, handOver, mustBeOurs } from "../hand-over.ts";
+import { acceptedRun, failedRun, giveWay, goOnHere, handOver, mustBeOurs } from "../hand-over.ts";
 import { parseCount, readJson, readObject } from "../input.ts";
 import { findThread } from "../lookup.ts";
 import { report } from "../report.ts";
@@ -71,27 +71,39 @@ async function resume(
     answer: await readAnswer(cli, options),
   };
   const saver = await cli.saver();
-  const threadId = await findThread(saver, thread);
+  // Its run may have been left before anything of the thread was stored.
+  const isOpen = thread !== "" && (await acceptedRun(saver, thread)) !== undefined;
+  const threadId = isOpen ? thread : await findThread(saver, thread);
   const source = await cli.graphOf(threadId, asked, saver);
   const graph = await cli.openGraph(source, saver, { configurable });
-  const accepted = await acceptedRun(saver, threadId);
-  if (accepted !== undefined) {
-    if (options.checkpoint !== undefined) await mustBeOurs(cli, saver, threadId);
-    const level = await mustRead({ graph, saver, threadId });
-    return handOver(cli, accepted, { graph, level, saver }, say);
+  const place = { graph, saver, threadId };
+  if (options.checkpoint !== undefined) {
+    await mustBeOurs(cli, saver, threadId);
+    await giveWay(cli, place);
   }
-  const outcome = await underLease({ saver, threadId, io }, async (_, lease) => {
-    const level = await mustRead({ graph, saver, threadId });
-    const graphName = source.name;
-    const at: Drive = {
-      ...{ io, out, graph, graphName, saver, threadId },
-      ...{ level, configurable, recursionLimit, lease },
-    };
-    return options.checkpoint === undefined
-      ? goOn(at, level, say)
-      : goOnFrom(at, options.checkpoint, say);
-  });
-  const code = await report(cli, graph, threadId, outcome);
+  const open = await acceptedRun(saver, threadId);
+  if (open !== undefined && !open.isAttended) {
+    return handOver(cli, open.run, { graph, level: await mustRead(place), saver }, say);
+  }
+  const isSaying = say.approved || say.answer !== undefined;
+  const left =
+    isSaying || options.checkpoint !== undefined ? undefined : await failedRun(saver, threadId);
+  const run = open?.run ?? left;
+  const outcome =
+    run === undefined
+      ? await underLease({ saver, threadId, io }, async (_, lease) => {
+          const level = await mustRead(place);
+          const graphName = source.name;
+          const at: Drive = {
+            ...{ io, out, graph, graphName, saver, threadId },
+            ...{ level, configurable, recursionLimit, lease },
+          };
+          return options.checkpoint === undefined
+            ? goOn(at, level, say)
+            : goOnFrom(at, options.checkpoint, say);
+        })
+      : await goOnHere(cli, run, place, { say, configurable, stepLimit: recursionLimit });
+  const code = await report(cli, graph, threadId, outcome, run?.runId);
   if (code !== EXIT.ok) throw new Exit(code);
 }
 

@@ -3,12 +3,15 @@
 import type { Command } from "commander";
 import { InvalidInputError } from "../../errors.ts";
 import type { Act, Cli } from "../cli.ts";
-import { drive, underLease } from "../drive.ts";
+import { attend } from "../attend.ts";
+import type { Saver } from "../database.ts";
+import { underLease } from "../drive.ts";
 import { Exit, EXIT } from "../exit.ts";
-import { isStateGraph } from "../graph.ts";
+import { isStateGraph, type Graph } from "../graph.ts";
 import { mustBeOurs } from "../hand-over.ts";
 import { parseCount, readJson, readObject } from "../input.ts";
 import { report, sayWaiting } from "../report.ts";
+import { runtimeOn } from "../runs.ts";
 import { standing } from "../../run/standing.ts";
 import { readLevel } from "../../run/tasks.ts";
 
@@ -55,7 +58,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 5 waiting for a person.`,
 }
 
 async function run(cli: Cli, asked: string | undefined, options: RunOptions): Promise<void> {
-  const { io, out } = cli;
+  const { io } = cli;
   if (options.durability !== undefined && options.durability !== "sync") {
     throw new InvalidInputError(
       `--durability: the command line always runs in "sync", so that nothing finished is lost; "${options.durability}" is for your own programs.`,
@@ -79,31 +82,42 @@ async function run(cli: Cli, asked: string | undefined, options: RunOptions): Pr
   if (isStateGraph(graph) && (typeof input !== "object" || Array.isArray(input))) {
     throw new InvalidInputError('--input: expected a JSON object, such as {"topic": "kelp"}.');
   }
-  const outcome = await underLease({ saver, threadId, io }, async (_, lease) => {
-    await mustBeOurs(cli, saver, threadId);
-    const level = await readLevel(graph, saver, threadId);
-    if (level !== undefined && options.abandon !== true) {
-      const stands = await standing(level, saver, threadId);
-      if (stands.status === "waiting") {
-        out.error(`Thread "${threadId}" waits for a person; new input would discard that step.`);
-        sayWaiting(cli, threadId, stands);
-        out.note("Or begin with this input all the same: --abandon");
-        throw new Exit(EXIT.waiting);
-      }
-      if (stands.status !== "done") {
-        const nodes = level.tasks.filter(({ done }) => !done).map(({ name }) => name);
-        throw new InvalidInputError(
-          `Thread "${threadId}" has not finished (${[...new Set(nodes)].join(", ")}): go on with \`${cli.again("resume", threadId)}\`, or discard that step with --abandon.`,
-        );
-      }
-    }
-    const graphName = source.name;
-    const at = {
-      ...{ io, out, graph, graphName, saver, threadId },
-      ...{ level, configurable, recursionLimit, lease },
-    };
-    return drive(at, input);
+  await underLease({ saver, threadId, io }, () =>
+    mustBeFree(cli, { graph, saver, threadId }, options),
+  );
+  const runtime = await runtimeOn(saver, { [source.name]: graph });
+  const { runId } = await runtime.start(source.name, input, {
+    ...{ threadId, configurable, attended: true },
+    // Whether what it did is taken back is for the person to say who sees it fail.
+    compensate: false,
+    multitaskStrategy: options.abandon === true ? "interrupt" : "reject",
+    ...(recursionLimit === undefined ? {} : { stepLimit: recursionLimit }),
   });
-  const code = await report(cli, graph, threadId, outcome);
+  const outcome = await attend(cli, { saver, graph, runtime, threadId, runId });
+  const code = await report(cli, graph, threadId, outcome, runId);
   if (code !== EXIT.ok) throw new Exit(code);
+}
+
+/** @throws {InvalidInputError} the thread has not come to its end, and is not to be left behind */
+async function mustBeFree(
+  cli: Cli,
+  { graph, saver, threadId }: { graph: Graph; saver: Saver; threadId: string },
+  { abandon }: RunOptions,
+): Promise<void> {
+  const { out } = cli;
+  await mustBeOurs(cli, saver, threadId);
+  if (abandon === true) return;
+  const level = await readLevel(graph, saver, threadId);
+  const stands = level && (await standing(level, saver, threadId));
+  if (level === undefined || stands === undefined || stands.status === "done") return;
+  if (stands.status === "waiting") {
+    out.error(`Thread "${threadId}" waits for a person; new input would discard that step.`);
+    sayWaiting(cli, threadId, stands);
+    out.note("Or begin with this input all the same: --abandon");
+    throw new Exit(EXIT.waiting);
+  }
+  const nodes = level.tasks.filter(({ done }) => !done).map(({ name }) => name);
+  throw new InvalidInputError(
+    `Thread "${threadId}" has not finished (${[...new Set(nodes)].join(", ")}): go on with \`${cli.again("resume", threadId)}\`, or discard that step with --abandon.`,
+  );
 }

@@ -25,6 +25,7 @@ const details = (more: Partial<ScheduleDetails> = {}): ScheduleDetails => ({
   ...{ input: { topic: "kelp", at: new Date(5), many: new Map([[1, 2n]]) }, metadata: {} },
   ...{ threadId: undefined, multitaskStrategy: "enqueue", priority: 0, deadline: undefined },
   ...{ stepLimit: undefined, budget: undefined, streamMode: undefined },
+  ...{ configurable: { user: "ann" }, compensate: undefined },
   ...more,
 });
 

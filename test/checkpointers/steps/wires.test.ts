@@ -77,7 +77,7 @@ describe("a decision whose connection breaks as it commits", () => {
     await calm.steps.schedules.put(schedule, undefined, {
       ...{ input: {}, metadata: {}, threadId: undefined, multitaskStrategy: "enqueue" },
       ...{ priority: 0, deadline: undefined, stepLimit: undefined, budget: undefined },
-      streamMode: undefined,
+      ...{ streamMode: undefined, configurable: undefined, compensate: undefined },
     });
     const plan: ("before" | "after")[] = [];
     const saver = new PostgresSaver(breakingPool(url, plan));

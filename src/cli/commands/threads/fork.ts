@@ -7,7 +7,7 @@ import type { Act, Cli } from "../../cli.ts";
 import { Exit, EXIT } from "../../exit.ts";
 import { underLease } from "../../drive.ts";
 import { goOn, mustRead } from "../../go-on.ts";
-import { mustBeOurs } from "../../hand-over.ts";
+import { giveWay, mustBeOurs } from "../../hand-over.ts";
 import { readJson } from "../../input.ts";
 import { findThread } from "../../lookup.ts";
 import { report } from "../../report.ts";
@@ -60,7 +60,10 @@ async function begin(cli: Cli, thread: string, options: Options): Promise<void> 
   const { checkpointId } = await findCheckpoint(saver, threadId, options.checkpoint, { namespace });
   const source = await cli.graphOf(threadId, undefined, saver);
   const graph = await cli.openGraph(source, saver);
-  if (options.run === true) await mustBeOurs(cli, saver, threadId);
+  if (options.run === true) {
+    await mustBeOurs(cli, saver, threadId);
+    await giveWay(cli, { graph, saver, threadId });
+  }
   const branch = await fork(graph, threadId, {
     checkpointId,
     namespace,
