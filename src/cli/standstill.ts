@@ -7,6 +7,7 @@ import type { Lease } from "../step-store.ts";
 import type { Cli } from "./cli.ts";
 import type { Saver } from "./database.ts";
 import { instant } from "./format.ts";
+import { queueOf } from "./runs.ts";
 
 /** Of a thread's lease. One of a process that is certainly gone counts as expired. */
 type Hold = "renewed" | "expired" | "none";
@@ -31,6 +32,8 @@ export interface Standstill {
   owner: string | undefined;
   /** The version of its graph that it was begun under. */
   fingerprint: string | undefined;
+  /** `holdfast run` accepted it, and `holdfast resume` goes on with it. */
+  attended: boolean;
 }
 
 /** How long it takes until something counts, in milliseconds. */
@@ -68,7 +71,14 @@ export async function standstills(
   // Of a plain `invoke` nobody knows: one that has ended, or waits, is often said to run still.
   const known = atWork.filter(({ runId, lease }) => runId !== undefined || lease !== undefined);
   const stalled = known.flatMap((pulse) => judge(pulse, now, { silent, orphaned: UNTAKEN }) ?? []);
-  return [...stalled, ...overdue.map(untaken)].toSorted((a, b) => b.since - a.since);
+  const all = [...stalled, ...overdue.map(untaken)].toSorted((a, b) => b.since - a.since);
+  return Promise.all(all.map((one) => withAttendance(saver, one)));
+}
+
+/** With who goes on with it. */
+export async function withAttendance(saver: Saver, one: Standstill): Promise<Standstill> {
+  const run = one.runId === undefined ? undefined : await queueOf(saver).read(one.runId);
+  return { ...one, attended: run?.details.attended === true };
 }
 
 /** Since when nothing was heard of threads at work, by thread. */
@@ -82,7 +92,8 @@ export async function silences(
     heardBefore: now - silent,
   });
   const judged = found.flatMap((pulse) => judge(pulse, now, { silent, orphaned: Infinity }) ?? []);
-  return new Map(judged.map((one) => [one.threadId, one]));
+  const known = await Promise.all(judged.map((one) => withAttendance(saver, one)));
+  return new Map(known.map((one) => [one.threadId, one]));
 }
 
 /** @returns undefined where it is at work, as far as anybody can tell */
@@ -92,7 +103,10 @@ export function judge(
   { silent, orphaned }: Patience,
 ): Standstill | undefined {
   const hold = holdOf(lease, now);
-  const found = { ...pulse, lease: hold, owner: lease?.owner, fingerprint: undefined };
+  const found = {
+    ...{ ...pulse, lease: hold, owner: lease?.owner, fingerprint: undefined },
+    attended: false,
+  };
   if (lease !== undefined && hold === "expired" && now - lease.expiresAt >= orphaned) {
     return { kind: "orphaned", ...found, since: lease.expiresAt };
   }
@@ -103,17 +117,22 @@ export function untaken({ run, since }: Overdue): Standstill {
   const { threadId, runId, graph, status, fingerprint } = run;
   return {
     ...{ kind: "untaken", threadId, runId, graph, status, step: undefined },
-    ...{ since, lease: "none", owner: undefined, fingerprint },
+    ...{ since, lease: "none", owner: undefined, fingerprint, attended: false },
   };
 }
 
 /** What it looks like, and what to do. */
 export function explain(cli: Cli, one: Standstill): string {
-  const { kind, threadId, runId, graph, status, since, lease, owner, fingerprint } = one;
+  const { kind, threadId, graph, status, since, lease, owner, fingerprint } = one;
+  // One that the command line accepted is for it to go on with.
+  const runId = one.attended ? undefined : one.runId;
   const silence = `no sign of life since ${instant(since)}`;
   const resume = cli.again("resume", threadId);
   const isThere = (version = ""): string =>
     `is there one with the graph "${graph}"${version}? ${cli.again("worker", "--graphs", graph ?? "")}`;
+  if (kind === "untaken" && one.attended) {
+    return `${status}, due since ${instant(since)}, and nobody goes on with it: ${resume}`;
+  }
   if (kind === "untaken") {
     const version =
       fingerprint === undefined ? "" : ` in version ${fingerprint}, where it is pinned`;
@@ -125,7 +144,8 @@ export function explain(cli: Cli, one: Standstill): string {
       : `its worker is gone, and no other took it over: ${isThere()}`;
   }
   if (lease === "renewed") {
-    const end = runId === undefined ? "" : `; to end it: ${cli.again("runs", "cancel", runId)}`;
+    const end =
+      one.runId === undefined ? "" : `; to end it: ${cli.again("runs", "cancel", one.runId)}`;
     return `${silence}: a node that never returns needs a timeout (${owner})${end}`;
   }
   return `${silence}; if its process is gone: ${runId === undefined ? resume : cli.again("worker", "--graphs", graph ?? "")}`;

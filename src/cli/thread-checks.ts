@@ -20,7 +20,7 @@ import type { Saver } from "./database.ts";
 import { describeError } from "./exit.ts";
 import { bytes, count, instant } from "./format.ts";
 import { queueOf } from "./runs.ts";
-import { explain, holdOf, judge, pulsesOf, untaken } from "./standstill.ts";
+import { withAttendance, explain, holdOf, judge, pulsesOf, untaken } from "./standstill.ts";
 
 /** Without a sign of life for so long, a node may hang; in milliseconds. */
 const SILENT = 5 * 60_000;
@@ -51,7 +51,8 @@ export async function* checkThread(
 }
 
 /** The runs that a runtime accepted for it. */
-async function* checkRuns({ cli, saver, threadId, now }: Patient): AsyncGenerator<Check> {
+async function* checkRuns(patient: Patient): AsyncGenerator<Check> {
+  const { cli, saver, threadId, now } = patient;
   const runs = await queueOf(saver).list({ threadId, limit: MANY });
   const [latest] = runs;
   if (latest === undefined) return;
@@ -75,16 +76,20 @@ async function* checkRuns({ cli, saver, threadId, now }: Patient): AsyncGenerato
   const overdue = await pulsesOf(saver).overdue({ threadId, before: now - UNTAKEN });
   const overdueOf = (run: RunRecord): Overdue | undefined =>
     overdue.find((each) => each.run.runId === run.runId);
-  yield checkOpen(cli, first, now, overdueOf(first));
+  yield await checkOpen(patient, first, overdueOf(first));
   for (const run of behind) {
     const late = overdueOf(run);
     yield late === undefined
       ? ok(`run ${run.runId}`, `queued behind run ${first.runId}, which is ${first.status}`)
-      : checkOpen(cli, run, now, late);
+      : await checkOpen(patient, run, late);
   }
 }
 
-function checkOpen(cli: Cli, run: RunRecord, now: number, overdue: Overdue | undefined): Check {
+async function checkOpen(
+  { cli, saver, now }: Patient,
+  run: RunRecord,
+  overdue: Overdue | undefined,
+): Promise<Check> {
   const { runId, status, startAt, reason } = run;
   const what = `run ${runId}`;
   const because = reason === undefined ? "" : `: ${reason}`;
@@ -95,7 +100,7 @@ function checkOpen(cli: Cli, run: RunRecord, now: number, overdue: Overdue | und
   if (startAt > now) return ok(what, `${status} until ${instant(startAt)}${because}`);
   return overdue === undefined
     ? ok(what, `${status}, due`)
-    : fail(what, explain(cli, untaken(overdue)));
+    : fail(what, explain(cli, await withAttendance(saver, untaken(overdue))));
 }
 
 /** "It hangs at one node." */
@@ -119,7 +124,7 @@ async function* checkWork(patient: Patient): AsyncGenerator<Check> {
   switch (pulse?.runId === undefined ? status : pulse.status) {
     case "running":
     case "compensating":
-      yield working(patient, found, lease, pulse);
+      yield await working(patient, found, lease, pulse);
       return;
     case "parked":
       yield ok("step", `parked${where}: ${progressNote ?? "waits for a time"}`);
@@ -133,12 +138,12 @@ async function* checkWork(patient: Patient): AsyncGenerator<Check> {
   }
 }
 
-function working(
-  { cli, now }: Patient,
+async function working(
+  { cli, saver, now }: Patient,
   { threadId, status, currentStep, lastHeartbeat }: WorkflowStatus,
   lease: Lease | undefined,
   pulse: Pulse | undefined,
-): Check {
+): Promise<Check> {
   const what = `${pulse?.status ?? status}${currentStep === undefined ? "" : ` at ${currentStep}`}`;
   const by = lease === undefined ? ", under no lease" : "";
   // Its status may be behind its run.
@@ -147,7 +152,7 @@ function working(
   const found = judge(heard, now, { silent: SILENT, orphaned: -Infinity });
   if (found === undefined) return ok("step", `${what}${by || `, by ${lease?.owner}`}`);
   const isGone = found.kind === "orphaned";
-  const detail = `${what}${by}, ${isGone ? "and " : ""}${explain(cli, found)}`;
+  const detail = `${what}${by}, ${isGone ? "and " : ""}${explain(cli, await withAttendance(saver, found))}`;
   return found.lease === "renewed" ? warn("step", detail) : fail("step", detail);
 }
 

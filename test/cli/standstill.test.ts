@@ -57,9 +57,14 @@ describe.each(DATABASES)("what stands still, on %s", (_, newUrl) => {
     return { saver, clock };
   }
 
-  async function accept(saver: HoldfastSaver, runId: string, threadId: string): Promise<void> {
+  async function accept(
+    saver: HoldfastSaver,
+    runId: string,
+    threadId: string,
+    attended = false,
+  ): Promise<void> {
     const runtime = createRuntime({ saver, graphs: { plain: graph }, worker: false });
-    await runtime.start("plain", {}, { runId, threadId });
+    await runtime.start("plain", {}, { runId, threadId, attended });
     await runtime.close();
   }
 
@@ -78,6 +83,8 @@ describe.each(DATABASES)("what stands still, on %s", (_, newUrl) => {
     const at = clock.now();
     for (const id of ["silent", "left", "due", "heard"]) await accept(saver, `r-${id}`, `t-${id}`);
     await accept(saver, "r-behind", "t-silent");
+    for (const id of ["ours-left", "ours-due"]) await accept(saver, `r-${id}`, `t-${id}`, true);
+    await take(saver, "t-ours-left", MINUTE);
     for (const id of ["silent", "heard"]) await take(saver, `t-${id}`, 2 * HOUR);
     await take(saver, "t-left", MINUTE);
     saver.steps.status.note("t-silent", { status: "running", currentStep: "ship" });
@@ -96,7 +103,7 @@ describe.each(DATABASES)("what stands still, on %s", (_, newUrl) => {
     const rows = await json("stuck", "ls");
     const of = (row: string): Row | undefined => rows.find(({ threadId }) => threadId === row);
     expect(rows.map(({ threadId }) => threadId).toSorted()).toEqual([
-      ...["by-hand", "t-due", "t-left", "t-silent"],
+      ...["by-hand", "t-due", "t-left", "t-ours-due", "t-ours-left", "t-silent"],
     ]);
     expect(rows.map(({ since }) => since)).toEqual(
       rows.map(({ since }) => since).toSorted((a, b) => b - a),
@@ -104,7 +111,7 @@ describe.each(DATABASES)("what stands still, on %s", (_, newUrl) => {
     expect(of("t-silent")).toEqual({
       ...{ kind: "silent", threadId: "t-silent", runId: "r-silent", graph: "plain" },
       ...{ status: "running", step: "ship", since: at, lease: "renewed" },
-      owner: "elsewhere:1:1#a",
+      ...{ owner: "elsewhere:1:1#a", attended: false },
     });
     expect(of("t-left")).toMatchObject({
       ...{ kind: "orphaned", runId: "r-left", since: at + MINUTE, lease: "expired" },
@@ -125,6 +132,10 @@ describe.each(DATABASES)("what stands still, on %s", (_, newUrl) => {
       /\norphaned +t-left .* expired +its worker is gone, and no other took it over: is there one with the graph "plain"\? holdfast worker --graphs plain --db /,
     );
     expect(out).toMatch(/untaken +t-due .* none +queued, due since 20.*, and no worker took it: /);
+    expect(out).toMatch(
+      /untaken +t-ours-due .*and nobody goes on with it: holdfast resume t-ours-due/,
+    );
+    expect(out).toMatch(/orphaned +t-ours-left .*its process is gone: holdfast resume t-ours-left/);
     expect(out).toMatch(/orphaned +by-hand .*its process is gone: holdfast resume by-hand/);
 
     const left = await call("doctor", "t-left");
@@ -142,7 +153,9 @@ describe.each(DATABASES)("what stands still, on %s", (_, newUrl) => {
 
     const ids = async (...words: string[]): Promise<string[]> =>
       (await json("stuck", "ls", ...words)).map(({ threadId }) => threadId).toSorted();
-    expect(await ids("--silent", "2h")).toEqual(["by-hand", "t-due", "t-left"]);
+    expect(await ids("--silent", "2h")).toEqual([
+      ...["by-hand", "t-due", "t-left", "t-ours-due", "t-ours-left"],
+    ]);
     expect(await ids("--thread", "t-silent")).toEqual(["t-silent"]);
     expect(await ids("--thread", "t-heard")).toEqual([]);
     expect((await call("stuck", "ls", "--thread", "t-heard")).err).toBe("Nothing is stuck.\n");
