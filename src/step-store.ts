@@ -113,10 +113,12 @@ export interface WorkflowStatus {
   errorMessage: string | undefined;
   /** How long this run has waited for people, all waits together. */
   waited: number;
+  /** The process that holds the thread's lease, or held it last and did not give it back: `host:pid:start#n`. */
+  worker: string | undefined;
 }
 
 /** What changed; `undefined` clears. A thread's first note begins as "running", now. */
-export type StatusNote = Partial<Omit<WorkflowStatus, "threadId" | "lastHeartbeat">>;
+export type StatusNote = Partial<Omit<WorkflowStatus, "threadId" | "lastHeartbeat" | "worker">>;
 
 export interface StatusStore {
   /** Becomes durable soon (within about 100 ms), together with whatever else does. */

@@ -25,6 +25,8 @@ const REPLACE = NOTED.flatMap((column) =>
 ).join(", ");
 
 export function statusRows(connection: Connection): StatusRows {
+  const found = `SELECT s.*, t.lease_owner FROM ${connection.name("thread_status")} s
+    LEFT JOIN ${connection.name("threads")} t ON t.key = s.thread_key`;
   return {
     async write(rows) {
       await connection.query(
@@ -61,16 +63,13 @@ export function statusRows(connection: Connection): StatusRows {
       );
     },
     async read(key) {
-      const [row] = await connection.query(
-        `SELECT * FROM ${connection.name("thread_status")} WHERE thread_key = $1`,
-        [key],
-      );
+      const [row] = await connection.query(`${found} WHERE s.thread_key = $1`, [key]);
       return row === undefined ? undefined : statusRow(row);
     },
     async list({ status, limit }) {
       const rows = await connection.query(
-        `SELECT * FROM ${connection.name("thread_status")} ${status === undefined ? "" : "WHERE status = $2"}
-         ORDER BY last_heartbeat DESC LIMIT $1`,
+        `${found} ${status === undefined ? "" : "WHERE s.status = $2"}
+         ORDER BY s.last_heartbeat DESC LIMIT $1`,
         status === undefined ? [limit] : [limit, status],
       );
       return rows.map(statusRow);
@@ -94,5 +93,6 @@ function statusRow(row: SqlRow): FoundStatus {
     status: row["status"] as string,
     errorMessage: cellOf(row["error_message"], row["error_message_bytes"]),
     waited: row["waited"] as number,
+    worker: row["lease_owner"] as string | null,
   };
 }

@@ -13,7 +13,9 @@ import type { Connection, SqlValue } from "./connection.ts";
 const COLUMNS = `thread_key AS key, thread_id AS threadId, thread_name AS threadName, run_id AS runId,
   workflow_name AS workflowName, current_step AS currentStep, attempt, started_at AS startedAt,
   last_heartbeat AS lastHeartbeat, progress_percent AS progressPercent,
-  progress_note AS progressNote, status, error_message AS errorMessage, waited`;
+  progress_note AS progressNote, status, error_message AS errorMessage, waited, lease_owner AS worker`;
+
+const STATUS = "holdfast_thread_status LEFT JOIN holdfast_threads ON key = thread_key";
 
 const UPSERT = `INSERT INTO holdfast_thread_status
     (thread_key, thread_id, thread_name, last_heartbeat, noted, ${NOTED.join(", ")})
@@ -43,16 +45,15 @@ export function statusRows(connection: Connection): StatusRows {
     read: (key) =>
       connection.read(
         () =>
-          connection
-            .sql(`SELECT ${COLUMNS} FROM holdfast_thread_status WHERE thread_key = ?`)
-            .get(key) as FoundStatus | undefined,
+          connection.sql(`SELECT ${COLUMNS} FROM ${STATUS} WHERE thread_key = ?`).get(key) as
+            FoundStatus | undefined,
       ),
     list: ({ status, limit }) =>
       connection.read(
         () =>
           connection
             .sql(
-              `SELECT ${COLUMNS} FROM holdfast_thread_status ${status === undefined ? "" : "WHERE status = ?"}
+              `SELECT ${COLUMNS} FROM ${STATUS} ${status === undefined ? "" : "WHERE status = ?"}
                ORDER BY last_heartbeat DESC LIMIT ?`,
             )
             .all(...(status === undefined ? [] : [status]), limit) as FoundStatus[],

@@ -50,6 +50,8 @@ export interface FoundStatus extends StatusRow {
   status: string;
   waited: number;
   lastHeartbeat: number;
+  /** Of the thread's lease. */
+  worker: string | null;
 }
 
 export interface StatusRows {

@@ -178,6 +178,7 @@ export class Status implements StatusStore {
       status: row.status as WorkflowState,
       errorMessage: await this.#opened(row.errorMessage),
       waited: row.waited,
+      worker: row.worker ?? undefined,
     };
   }
 }

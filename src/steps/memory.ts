@@ -151,6 +151,7 @@ class MemoryStatus implements StatusStore {
       status: "running",
       errorMessage: undefined,
       waited: 0,
+      worker: undefined,
       ...this.#threads.get(threadId),
       ...note,
       threadId,

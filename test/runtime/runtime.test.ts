@@ -163,11 +163,15 @@ describe.each(SITES)("a runtime on %s", (_, newPlace, engineName) => {
     const first = await runtime.start("trip", { topic: "Oslo" }, { threadId: "t" });
     await expect.poll(() => world).toEqual(["book Oslo"]);
     await expect.poll(async () => (await runtime.status("t")).currentStep).toBe("ship");
+    expect(await runtime.status("t")).toMatchObject({
+      ...{ status: "running", worker: expect.stringContaining(`:${process.pid}:`) },
+    });
     const options = { threadId: "t", multitaskStrategy: strategy };
     const second = await runtime.start("trip", { topic: "Bergen" }, options);
     expect(await runtime.result(first.runId)).toMatchObject({ status: "cancelled" });
     gates["ship"].resolve();
     const { values } = await runtime.result(second.runId);
+    expect((await runtime.status("t")).worker).toBeUndefined();
     expect(values["log"]).toEqual(
       strategy === "interrupt" ? ["booked", "booked", "shipped"] : ["booked", "shipped"],
     );

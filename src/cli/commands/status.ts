@@ -129,13 +129,14 @@ function shownWith(found: WorkflowStatus, silence: Standstill | undefined): Show
 
 function lines(cli: Cli, { found, silence }: Single): string[] {
   const { out } = cli;
-  const { threadId, status, workflowName, currentStep, attempt, runId } = found;
+  const { threadId, status, workflowName, currentStep, attempt, runId, worker } = found;
   const line = (title: string, text: string | undefined): string[] =>
     text === undefined || text === "" ? [] : [`${title.padEnd(9)}  ${harmless(text)}`];
   return [
     `${out.paint.bold(harmless(threadId))}  ${status}`,
     ...line("graph", workflowName),
     ...line("run", runId),
+    ...line("worker", worker),
     ...line("step", currentStep),
     ...line("attempt", attempt === undefined ? undefined : String(attempt)),
     ...line("started", instant(found.startedAt)),

@@ -15,6 +15,7 @@ const fresh = (threadId: string, now: number): WorkflowStatus => ({
   status: "running",
   errorMessage: undefined,
   waited: 0,
+  worker: undefined,
 });
 
 export function statusTests(newPlace: NewStepPlace): void {
