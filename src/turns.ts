@@ -210,6 +210,8 @@ export interface ClaimOptions {
   duration: number;
   /** A run whose workers died so often in a row is dead. */
   maxCrashes: number;
+  /** Others are left, also where they come first. */
+  only?: ReadonlySet<string> | undefined;
   /** True for an owner that is certainly gone, whose lease need not be waited for. */
   isDead(owner: string): boolean;
 }
@@ -252,7 +254,8 @@ export function claim(turn: Turn, options: ClaimOptions): Decided<Claims> {
   const dead = orphans.filter(isOver);
   const next = nextOf(changed, now);
   const graph = next && graphs.get(next.graph);
-  if (next === undefined || graph === undefined || isPinnedElsewhere(next, graph)) {
+  const isWanted = next !== undefined && options.only?.has(next.runId) !== false;
+  if (!isWanted || graph === undefined || isPinnedElsewhere(next, graph)) {
     const result = { claimed: undefined, dead };
     const put = [...dead, ...heldBack(turn, dead)];
     return { put, result, ...(dead.length > 0 && { lease: "released" }) };

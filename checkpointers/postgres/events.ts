@@ -13,13 +13,15 @@ import {
 
 /**
  * Below it, all transactions that can have events are over, and what they stored is to be seen. A
- * transaction of another database is known by its backend; where that is not to be seen, it counts, too.
+ * transaction of another database is known by its backend, or as a prepared one; what is neither counts.
  */
 const HORIZON = `(
   SELECT coalesce(
     (SELECT min(xid::text::bigint) FROM pg_snapshot_xip(now.snapshot) AS xid
      WHERE NOT EXISTS (
        SELECT FROM pg_stat_activity a WHERE a.backend_xid = xid::xid AND a.datname <> current_database()
+     ) AND NOT EXISTS (
+       SELECT FROM pg_prepared_xacts p WHERE p.transaction = xid::xid AND p.database <> current_database()
      ))::text::xid8,
     pg_snapshot_xmax(now.snapshot)
   ) FROM pg_current_snapshot() AS now (snapshot)

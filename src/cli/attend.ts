@@ -22,6 +22,9 @@ import { Progress } from "./progress.ts";
 import { LOOK_AGAIN, mustReadRun, queueOf } from "./runs.ts";
 import { harmless } from "./text.ts";
 
+/** So many looks at a run that is not at work here go by before it is said why. */
+const PATIENCE = 3;
+
 export interface Attended {
   saver: Saver;
   graph: Graph;
@@ -29,14 +32,17 @@ export interface Attended {
   runtime: Runtime;
   threadId: string;
   runId: string;
+  /** Runs of the thread that are to be ended before. */
+  before?: readonly string[];
 }
 
 export async function attend(cli: Cli, attended: Attended): Promise<Outcome> {
   const { io, out } = cli;
-  const { runtime, threadId, runId } = attended;
+  const { runtime, threadId, runId, before = [] } = attended;
   const progress = new Progress(io, out);
   const worker = runtime.worker({
-    ...{ threads: [threadId], concurrency: 1, pollInterval: LOOK_AGAIN },
+    runs: [...before, runId].map((id) => ({ runId: id, threadId })),
+    ...{ concurrency: 1, pollInterval: LOOK_AGAIN },
     onTasks: (of, chunk) => {
       if (of === runId) progress.show(chunk);
     },
@@ -49,7 +55,8 @@ export async function attend(cli: Cli, attended: Attended): Promise<Outcome> {
     await worker.stop();
     // It may have ended at that very moment.
     const left = await mustReadRun(queueOf(attended.saver), runId);
-    return isSettled(left) ? await outcomeOf(attended, left) : { status: "aborted" };
+    if (isSettled(left)) return await outcomeOf(attended, left);
+    return { status: "aborted", ...(left.status === "running" && { goesOn: runId }) };
   } finally {
     await worker.stop();
     await runtime.close();
@@ -63,7 +70,7 @@ async function stopping(
   isOurs: () => boolean,
 ): Promise<StoredRun | undefined> {
   let said = "";
-  for (;;) {
+  for (let looks = 0; ; looks += 1) {
     const left = new AbortController();
     const unlisten = events.on("run.left", (event) => {
       if (event.runId === runId) left.abort(new Error("left"));
@@ -72,7 +79,7 @@ async function stopping(
       const run = await mustReadRun(queueOf(saver), runId);
       if (isSettled(run) || (run.status === "parked" && run.startAt === undefined)) return run;
       if (io.signal.aborted) return undefined;
-      const note = noteOf(run, isOurs());
+      const note = isOurs() || looks < PATIENCE ? "" : noteOf(run);
       if (note !== "" && note !== said) out.note(out.notePaint.dim(note));
       said = note;
       await saver.steps.clock
@@ -84,11 +91,16 @@ async function stopping(
   }
 }
 
-function noteOf({ status, startAt, reason }: StoredRun, isOurs: boolean): string {
-  if (status === "parked" && startAt !== undefined) {
-    return `parked  until ${instant(startAt)}: ${harmless(reason ?? "")}`;
+/** Why it is not at work here. */
+function noteOf({ status, startAt, reason }: StoredRun): string {
+  switch (status) {
+    case "parked":
+      return `parked  until ${instant(startAt ?? 0)}: ${harmless(reason ?? "")}`;
+    case "queued":
+      return "queued  waits for its turn on the thread";
+    default:
+      return `${status}  by a worker`;
   }
-  return status === "running" && !isOurs ? "a worker has it" : "";
 }
 
 async function outcomeOf(
@@ -107,6 +119,6 @@ async function outcomeOf(
   return {
     status: "failed",
     error: Object.assign(new Error(message), { name }),
-    failures: level === undefined ? [] : errorsOf(level),
+    failures: level === undefined || status !== "failed" ? [] : errorsOf(level),
   };
 }

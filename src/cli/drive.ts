@@ -26,7 +26,8 @@ export type Outcome =
   /** `at`: an earlier checkpoint that was to be gone on from. */
   | (Extract<Standing, { status: "waiting" }> & { at?: string })
   | { status: "failed"; error: unknown; failures: { node: string; message: string }[] }
-  | { status: "aborted" };
+  /** `goesOn`: a run that others go on with. */
+  | { status: "aborted"; goesOn?: string };
 
 /** How long a thread stays ours after this process was killed on another machine; here it is free at once. */
 const LEASE_DURATION = 30_000;

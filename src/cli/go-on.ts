@@ -64,7 +64,7 @@ export async function goOn(run: Drive, level: Level, { approved, answer }: Say):
     case "wait":
     case "invoke": {
       if (next.move === "wait" || Object.keys(next.answers).length === 0) return drive(run, null);
-      await keepAnswers(level, next.answers, saver, io.now(), runOf(run).config);
+      await keepAnswers(level, next.answers, saver, io.now(), { leased: runOf(run).config });
       // Imported here, so that commands which run nothing need not wait for all of LangGraph.
       const { Command } = await import("@langchain/langgraph");
       return drive(run, new Command({ resume: next.answers }), { answering: true });
@@ -106,21 +106,25 @@ export async function mustBeAtGate(
   );
 }
 
-/** Goes on from an earlier checkpoint. What was approved or answered there, was so for that branch. */
-export async function goOnFrom(run: Drive, checkpoint: string, say: Say): Promise<Outcome> {
-  const { saver, threadId } = run;
-  const { approved, answer } = say;
+/** Where the thread is to go on: from its head, or from an earlier checkpoint, unless a person is asked there. */
+export type Beginning = { checkpointId: string | undefined } | { outcome: Outcome };
+
+/** @throws {InvalidInputError} what is said fits nothing there */
+export async function beginningAt(
+  { graph, saver, threadId }: Pick<Drive, "graph" | "saver" | "threadId">,
+  checkpoint: string,
+  { approved, answer }: Say,
+): Promise<Beginning> {
   const { checkpointId } = await findCheckpoint(saver, threadId, checkpoint);
-  if (checkpointId === run.level?.tuple.checkpoint.id) {
-    return goOn(run, run.level, say);
-  }
-  const level = await mustRead(run, checkpointId);
+  const head = await mustRead({ graph, saver, threadId });
+  if (checkpointId === head.tuple.checkpoint.id) return { checkpointId: undefined };
+  const level = await mustRead({ graph, saver, threadId }, checkpointId);
   const gates = await gatesOf(level, saver, threadId, { approved: "again" });
   if (approved && gates.length === 0) {
     throw new InvalidInputError(`Checkpoint ${checkpointId} stands at no gate.`);
   }
   if (!approved && gates.length > 0) {
-    return { status: "waiting", gates, questions: [], at: checkpointId };
+    return { outcome: { status: "waiting", gates, questions: [], at: checkpointId } };
   }
   const asked = level.tuple.pendingWrites?.some(([, channel]) => channel === INTERRUPT);
   if (answer !== undefined && asked !== true) {
@@ -128,6 +132,15 @@ export async function goOnFrom(run: Drive, checkpoint: string, say: Say): Promis
       `Checkpoint ${checkpointId} asks nothing that --value could answer.`,
     );
   }
+  return { checkpointId };
+}
+
+/** Goes on from an earlier checkpoint. What was approved or answered there, was so for that branch. */
+export async function goOnFrom(
+  run: Drive,
+  checkpointId: string,
+  { answer }: Say,
+): Promise<Outcome> {
   // LangGraph repeats the step on a new branch, up to its questions: only there can they be answered.
   const outcome = await drive(run, null, { checkpointId });
   if (answer === undefined || outcome.status !== "waiting" || outcome.questions.length === 0) {

@@ -10,11 +10,12 @@ import { chooseAnswers } from "../run/answers.ts";
 import { gatesOf } from "../run/gate.ts";
 import { askAtGates } from "../run/inbox-gates.ts";
 import { isFinished, questionsOf, readLevel, type Level } from "../run/tasks.ts";
-import type { StoredRun } from "../run-store.ts";
+import type { RunRecord, StoredRun } from "../run-store.ts";
 import { checkedConfigurable } from "../runtime/configurable.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { approvals } from "../steps/inbox.ts";
-import { amend, isOver } from "../turns.ts";
+import { deliverEvents } from "../steps/deliver-events.ts";
+import { amend, isOver, stop } from "../turns.ts";
 import { attend } from "./attend.ts";
 import type { Cli } from "./cli.ts";
 import type { Saver } from "./database.ts";
@@ -43,11 +44,15 @@ export async function acceptedRun(saver: Saver, threadId: string): Promise<Accep
   return run.attempt > 0 || isAttended ? { run, isAttended } : undefined;
 }
 
-/** The thread's latest run, where the command line accepted it and it ended without success. */
+/**
+ * The thread's latest run, where the command line accepted it and it ended without success: going on with
+ * the thread is going on with it. Not where it gave way to another branch.
+ */
 export async function failedRun(saver: Saver, threadId: string): Promise<StoredRun | undefined> {
   const queue = queueOf(saver);
   const [latest] = await queue.list({ threadId, limit: 1 });
   if (latest === undefined || !isOver(latest) || latest.status === "completed") return undefined;
+  if (latest.reason === GAVE_WAY) return undefined;
   const run = await mustReadRun(queue, latest.runId);
   return run.details.attended === true ? run : undefined;
 }
@@ -55,12 +60,28 @@ export async function failedRun(saver: Saver, threadId: string): Promise<StoredR
 /** @throws {InvalidInputError} it is for workers to run */
 export async function mustBeOurs(cli: Cli, saver: Saver, threadId: string): Promise<void> {
   const accepted = await acceptedRun(saver, threadId);
-  if (accepted === undefined || accepted.isAttended) return;
-  const { run } = accepted;
-  throw new InvalidInputError(
-    `Thread "${threadId}" has run "${run.runId}", which is ${run.status} and done by workers. ` +
-      `End it with \`${cli.again("runs", "cancel", run.runId)}\`, or begin another behind it with ` +
-      `\`${cli.again("runs", "start", run.graph, "--thread", threadId)}\`.`,
+  if (accepted !== undefined && !accepted.isAttended) throw notOurs(cli, accepted.run);
+}
+
+/** As {@link mustBeOurs}, with what workers have not begun yet. @returns the runs that are not over */
+export async function mustAllBeOurs(
+  cli: Cli,
+  saver: Saver,
+  threadId: string,
+): Promise<StoredRun[]> {
+  const queue = queueOf(saver);
+  const open = (await queue.list({ threadId })).filter((run) => !isOver(run));
+  const runs = await Promise.all(open.map(({ runId }) => mustReadRun(queue, runId)));
+  const other = runs.find(({ details }) => details.attended !== true);
+  if (other !== undefined) throw notOurs(cli, other);
+  return runs;
+}
+
+function notOurs(cli: Cli, { threadId, runId, graph, status }: RunRecord): InvalidInputError {
+  return new InvalidInputError(
+    `Thread "${threadId}" has run "${runId}", which is ${status} and done by workers. ` +
+      `End it with \`${cli.again("runs", "cancel", runId)}\`, or begin another behind it with ` +
+      `\`${cli.again("runs", "start", graph, "--thread", threadId)}\`.`,
   );
 }
 
@@ -100,15 +121,17 @@ export async function goOnHere(
   { say, configurable, stepLimit }: GoOn,
 ): Promise<Outcome> {
   const { runId, details } = run;
+  const queue = queueOf(saver);
   const level = await readLevel(graph, saver, threadId);
   const runtime = await runtimeOn(saver, { [run.graph]: graph });
   if (isOver(run)) {
-    if (level !== undefined && isFinished(level)) return { status: "done" };
+    const hasBegun = await queue.hasBegun(threadId, runId);
+    if (hasBegun && level !== undefined && isFinished(level)) return { status: "done" };
     await mustNotBeUndone(saver, threadId);
     await runtime.retry(runId);
   }
   if (Object.keys(configurable).length > 0 || stepLimit !== undefined) {
-    await queueOf(saver).turn(threadId, (turn) => amend(turn, runId), {
+    await queue.turn(threadId, (turn) => amend(turn, runId), {
       runId,
       details: {
         ...details,
@@ -117,19 +140,24 @@ export async function goOnHere(
       },
     });
   }
-  if (!isOver(run) && level !== undefined) {
-    await tell(cli, runtime, { graph, level, saver, threadId }, say);
-  }
+  // Events that have come may be what it waits for.
+  await deliverEvents(saver.steps);
+  if (level !== undefined) await tell(cli, runtime, { graph, level, saver, threadId }, say);
   return attend(cli, { saver, graph, runtime, threadId, runId });
 }
 
-/** A run of the command line that is not over ends, as the thread goes on from another state; nothing is undone. */
+/** Why a run ended whose thread was made to go on from another state. */
+const GAVE_WAY = "the thread goes on from another state";
+
+/** A run of the command line that is not over ends; nothing is undone. */
 export async function giveWay(cli: Cli, { graph, saver, threadId }: Place): Promise<void> {
   const accepted = await acceptedRun(saver, threadId);
   if (accepted?.isAttended !== true) return;
   const { runId, graph: name } = accepted.run;
   const runtime = await runtimeOn(saver, { [name]: graph });
-  await runtime.cancel(runId);
+  await queueOf(saver).turn(threadId, (turn) => stop(turn, runId, "interrupt", GAVE_WAY), {
+    runId,
+  });
   await attend(cli, { saver, graph, runtime, threadId, runId });
 }
 

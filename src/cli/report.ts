@@ -72,7 +72,11 @@ function sayWhatNext(cli: Cli, threadId: string, outcome: Outcome): ExitCode {
       out.note(`What finished is kept; try again from there with: ${resume}`);
       return EXIT.failure;
     case "aborted":
-      out.note(`Stopped; what finished is kept. Go on with: ${resume}`);
+      out.note(
+        outcome.goesOn === undefined
+          ? `Stopped; what finished is kept. Go on with: ${resume}`
+          : `A worker goes on with it; wait for it with: ${cli.again("runs", "wait", outcome.goesOn)}`,
+      );
       return EXIT.interrupted;
   }
 }

@@ -25,6 +25,8 @@ interface KeptAnswer {
   answered: number;
   value: unknown;
   at: number;
+  /** The attempt of an accepted run that it was given for. */
+  attempt?: number | undefined;
 }
 
 /**
@@ -70,18 +72,26 @@ function list(questions: readonly Question[]): string {
 /**
  * Stores answers where {@link recallAnswers} finds them after a crash.
  * @param leased the config of the run that it is done in; none where nobody runs the thread
+ * @param attempt of the accepted run that goes on with them, which finds them by {@link answersFor}
  */
 export async function keepAnswers(
   root: Level,
   answers: Answers,
   saver: BaseCheckpointSaver,
   now: number,
-  leased: RunnableConfig = {},
+  { leased = {}, attempt }: { leased?: RunnableConfig; attempt?: number | undefined } = {},
 ): Promise<void> {
   const config = withLeaseOf(root.tuple.config, leased);
   for (const { id, answered } of questionsOf(root)) {
     if (id === undefined || !Object.hasOwn(answers, id)) continue;
-    const kept: KeptAnswer = { question: id, answered, value: answers[id], at: now };
+    const value = answers[id];
+    const kept: KeptAnswer = {
+      question: id,
+      answered,
+      value,
+      at: now,
+      ...(attempt && { attempt }),
+    };
     await saver.putWrites(config, [[ANSWERS, kept]], `answer:${id}:${now}`);
   }
 }
@@ -92,15 +102,39 @@ export async function recallAnswers(
   saver: BaseCheckpointSaver,
   threadId: string,
 ): Promise<Answers> {
-  const kept = (root.tuple.pendingWrites ?? [])
+  const kept = keptAnswers(root);
+  if (kept.length === 0) return {};
+  const unseen = await unseenQuestions(root, saver, threadId);
+  return openAnswers(root, kept, (id) => !unseen.has(id));
+}
+
+/**
+ * Answers that were given for this attempt of an accepted run, before its first step: none of them can have
+ * been taken, wherever the question was asked.
+ */
+export function answersFor(attempt: number, root: Level): Answers {
+  return openAnswers(
+    root,
+    keptAnswers(root).filter((each) => each.attempt === attempt),
+  );
+}
+
+/** Oldest first. */
+function keptAnswers({ tuple }: Level): KeptAnswer[] {
+  return (tuple.pendingWrites ?? [])
     .filter(([, channel]) => channel === ANSWERS)
     .map(([, , value]) => value as KeptAnswer)
     .toSorted((a, b) => a.at - b.at);
+}
+
+function openAnswers(
+  root: Level,
+  kept: readonly KeptAnswer[],
+  isWanted = (_question: string): boolean => true,
+): Answers {
   const answers: Answers = {};
-  if (kept.length === 0) return answers;
-  const unseen = await unseenQuestions(root, saver, threadId);
   for (const { id, answered } of questionsOf(root)) {
-    if (id === undefined || unseen.has(id)) continue;
+    if (id === undefined || !isWanted(id)) continue;
     const last = kept.findLast((each) => each.question === id && each.answered === answered);
     if (last !== undefined) answers[id] = last.value;
   }
@@ -121,8 +155,12 @@ async function unseenQuestions(
     for (const { id, name, question, levels } of tasks) {
       if (question?.id === undefined || levels.length > 0) continue;
       const inside = `${namespace === "" ? "" : `${namespace}|`}${name}:${id}`;
-      const config = { configurable: { thread_id: threadId, checkpoint_ns: inside } };
-      if ((await saver.getTuple(config)) !== undefined) unseen.add(question.id);
+      // With `checkpointer: true` it goes by the names of the nodes alone.
+      const byName = inside.replaceAll(/:[^|]*/g, "");
+      for (const ns of [inside, byName]) {
+        const config = { configurable: { thread_id: threadId, checkpoint_ns: ns } };
+        if ((await saver.getTuple(config)) !== undefined) unseen.add(question.id);
+      }
     }
   }
   return unseen;

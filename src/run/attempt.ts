@@ -28,6 +28,7 @@ import type { RunEnd, StopRequest, StoredRun } from "../run-store.ts";
 import { durableFieldsOf, durableState } from "../state.ts";
 import { type DurableSaver, type Lease } from "../step-store.ts";
 import { adopt, type Ending } from "../turns.ts";
+import { answersFor } from "./answers.ts";
 import { begin, goOn } from "./drive.ts";
 import { finish } from "./finish.ts";
 import { withSaver } from "./graph.ts";
@@ -79,10 +80,12 @@ export class Attempt {
   readonly #broken = new AbortController();
   readonly #silence: Silence;
   #stop: StopRequest | undefined;
+  #stopReason: string | undefined;
 
   constructor(options: AttemptOptions) {
     this.#options = options;
     this.#stop = options.run.stop;
+    if (this.#stop !== undefined) this.#stopReason = options.run.reason;
     this.#silence = new Silence(options.saver.steps, options.run.threadId);
   }
 
@@ -91,8 +94,9 @@ export class Attempt {
   }
 
   /** Ends the run; what its nodes are doing is broken off. */
-  stop(request: StopRequest): void {
+  stop(request: StopRequest, reason: string | undefined): void {
     this.#stop ??= request;
+    this.#stopReason ??= reason;
     this.#broken.abort(new Error(`The run is to be stopped (${request}).`));
   }
 
@@ -236,7 +240,7 @@ export class Attempt {
     const at = await this.#adapt(run, level);
     if (isFinished(at)) return finish(run, { status: "completed" }, { level: at });
     this.#noteRunning(run);
-    return goOn(run, at, {});
+    return goOn(run, at, { answers: answersFor(accepted.attempt, at) });
   }
 
   async #begin(run: Run, level: Level | undefined): Promise<RunOutcome> {
@@ -300,7 +304,7 @@ export class Attempt {
   async #stopped(run: Run, request: StopRequest): Promise<AttemptEnd> {
     const { saver, run: accepted } = this.#options;
     const { runId, threadId } = accepted;
-    const reason = accepted.reason ?? STOPPED[request];
+    const reason = this.#stopReason ?? STOPPED[request];
     const unbroken = this.#unbroken(run);
     const { undone, stuck } =
       request === "interrupt"

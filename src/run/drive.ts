@@ -68,7 +68,7 @@ export async function goOn(
       case "invoke": {
         const { answers } = next;
         const answering = Object.keys(answers).length > 0;
-        if (answering) await keepAnswers(level, answers, saver, clock.now(), config);
+        if (answering) await keepAnswers(level, answers, saver, clock.now(), { leased: config });
         const input = answering ? new Command({ resume: answers }) : null;
         const stopped = await invoke(run, input, level, answers);
         if (stopped !== undefined) return stopped;

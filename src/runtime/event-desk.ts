@@ -98,23 +98,29 @@ export class EventDesk implements Chore {
       if (hasMore) this.#want();
       due = nextAt;
     };
-    await eachApart([deliver, handOut, () => this.#sweep()], (each) => each());
+    await eachApart([deliver, handOut], (each) => each());
     return due;
   }
 
-  async #sweep(): Promise<void> {
+  /** Old events go: a chore of its own, as it is not for everyone who works on runs. */
+  get sweeper(): Chore {
+    return { isWanted: false, work: () => this.#sweep() };
+  }
+
+  async #sweep(): Promise<undefined> {
     const { clock } = this.#saver.steps;
     this.#sweepAt ??= clock.now() + SWEEP_EVERY;
-    if (clock.now() < this.#sweepAt) return;
+    if (clock.now() < this.#sweepAt) return undefined;
     await this.#triggers.touch();
     if (this.#keep === Infinity) {
       this.#sweepAt = clock.now() + SWEEP_EVERY;
-      return;
+      return undefined;
     }
     const before = (await this.#saver.steps.now()) - this.#keep;
     const forgotten = before + this.#keep - Math.max(this.#keep, FORGET);
     const hasMore = await this.#store.sweep({ before, forgotten, limit: SWEEP_ROWS });
     this.#sweepAt = clock.now() + (hasMore ? 0 : SWEEP_EVERY);
+    return undefined;
   }
 
   end(): void {

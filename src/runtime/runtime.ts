@@ -109,7 +109,7 @@ export class Runtime {
       ...{ engine: this.#engine, graphs: [...this.#graphs.keys()], keep: options.keepEmitted },
       start: (graph, input, run) => this.start(graph, input, run),
     });
-    this.#chores.push(this.#desk);
+    this.#chores.push(this.#desk, this.#desk.sweeper);
     this.#inbox = approvals(saver);
     this.#own = worker;
     this.#schedules = new Schedules({
@@ -510,7 +510,11 @@ export class Runtime {
       throw new InvalidInputError(`Thread "${threadId}" asks nothing that a value could answer.`);
     }
     const answers = chooseAnswers(questions, value, undefined);
-    await keepAnswers(level, answers, this.saver, this.saver.steps.clock.now());
+    const runs = await this.#queue.list({ threadId });
+    const asking = runs.findLast((run) => !turns.isOver(run) && run.attempt > 0);
+    await keepAnswers(level, answers, this.saver, this.saver.steps.clock.now(), {
+      attempt: asking && asking.attempt + 1,
+    });
   }
 
   async #wake(threadId: string): Promise<RunInfo[]> {

@@ -45,10 +45,8 @@ export interface WorkerOptions {
    * Default 600,000.
    */
   stallAfter?: number;
-  /**
-   * Takes runs of these threads only, and leaves schedules to others. Default: runs of any thread.
-   */
-  threads?: readonly string[];
+  /** Takes these runs only, and leaves schedules to others. Default: any. */
+  runs?: readonly { runId: string; threadId: string }[];
   /**
    * Hears of its runs' tasks, as LangGraph's stream mode "tasks" tells of them, subgraphs included:
    * `[namespace, "tasks", task]`, when one begins and when it has ended.
@@ -65,7 +63,7 @@ export interface DrainOptions {
 export interface Chore {
   /** It is not to wait until the worker looks around by itself. */
   readonly isWanted: boolean;
-  /** Runs that go on may wait for it: done by workers of a few threads, too. */
+  /** Runs that go on may wait for it: done by workers of a few runs, too. */
   readonly isForRuns?: boolean;
   /** Does what is due. @returns when something will be due next, where that is known */
   work(graphs: readonly string[]): Promise<number | undefined>;
@@ -101,7 +99,8 @@ export class Worker {
   readonly #poll: number;
   readonly #maxCrashes: number;
   readonly #stallAfter: number;
-  readonly #threads: readonly string[] | undefined;
+  /** With the threads that they are of. */
+  readonly #only: { runs: ReadonlySet<string>; threads: ReadonlySet<string> } | undefined;
   readonly #onTasks: WorkerOptions["onTasks"];
   readonly #chores: readonly Chore[];
   readonly #active = new Map<string, { attempt: Attempt; ended: Promise<void> }>();
@@ -132,10 +131,13 @@ export class Worker {
     this.#poll = positive("pollInterval", options.pollInterval ?? DEFAULT_POLL);
     this.#maxCrashes = options.maxCrashes ?? DEFAULT_CRASHES;
     this.#stallAfter = positive("stallAfter", options.stallAfter ?? DEFAULT_STALL);
-    this.#threads = options.threads;
+    this.#only = options.runs && {
+      runs: new Set(options.runs.map(({ runId }) => runId)),
+      threads: new Set(options.runs.map(({ threadId }) => threadId)),
+    };
     this.#onTasks = options.onTasks;
     this.#chores =
-      options.threads === undefined ? shop.chores : shop.chores.filter((chore) => chore.isForRuns);
+      options.runs === undefined ? shop.chores : shop.chores.filter((chore) => chore.isForRuns);
   }
 
   /** The ids of the runs that it works on now. */
@@ -232,7 +234,7 @@ export class Worker {
   /** @returns how many messages there were */
   async #takeDelivered(): Promise<number> {
     const room = this.#room();
-    if (room <= 0 || this.#threads !== undefined) return 0;
+    if (room <= 0 || this.#only !== undefined) return 0;
     const deliveries = (await this.#shop.engine.take?.(this.#graphs, room)) ?? [];
     await Promise.all(deliveries.map((delivery) => this.#takeUp(delivery)));
     return deliveries.length;
@@ -256,14 +258,14 @@ export class Worker {
   async #takeDue(): Promise<number> {
     const room = this.#room();
     if (room <= 0) return 0;
-    if (this.#threads !== undefined) return this.#takeOf(this.#threads);
+    if (this.#only !== undefined) return this.#takeOf(this.#only.threads);
     const threads = await this.#shop.queue.due({ graphs: this.#wanted(), limit: room });
     const taken = await Promise.all(threads.map((threadId) => this.#take(threadId)));
     return taken.filter(Boolean).length;
   }
 
   /** Of these threads, whether anything of theirs is due or not. */
-  async #takeOf(threads: readonly string[]): Promise<number> {
+  async #takeOf(threads: Iterable<string>): Promise<number> {
     let taken = 0;
     for (const threadId of threads) {
       if (this.#room() > 0 && (await this.#take(threadId))) taken += 1;
@@ -279,7 +281,7 @@ export class Worker {
 
   /** Runs of processes of this machine that are gone: their leases need not be waited for. */
   async #takeOver(): Promise<void> {
-    if (this.#room() <= 0 || this.#threads !== undefined) return;
+    if (this.#room() <= 0 || this.#only !== undefined) return;
     for (const { threadId, owner } of await this.#shop.queue.working()) {
       if (this.#room() <= 0) return;
       if (isDead(owner)) await this.#take(threadId);
@@ -290,7 +292,7 @@ export class Worker {
   async heed(runIds: readonly string[] = this.runs): Promise<void> {
     for (const runId of await this.#shop.queue.stopping(runIds)) {
       const run = await this.#shop.queue.read(runId);
-      if (run?.stop !== undefined) this.#active.get(runId)?.attempt.stop(run.stop);
+      if (run?.stop !== undefined) this.#active.get(runId)?.attempt.stop(run.stop, run.reason);
     }
   }
 
@@ -308,7 +310,7 @@ export class Worker {
     const { queue } = this.#shop;
     const { signal } = this.#closing;
     const now = await this.#shop.saver.steps.now();
-    const isLooking = this.#room() > 0 && this.#threads === undefined;
+    const isLooking = this.#room() > 0 && this.#only === undefined;
     const next = isLooking ? await queue.nextAt(this.#graphs) : undefined;
     const pause = Math.min(
       this.#poll,
@@ -335,6 +337,7 @@ export class Worker {
           graphs: this.#versions,
           duration: this.#lease,
           maxCrashes: this.#maxCrashes,
+          only: this.#only?.runs,
           isDead,
         }),
       { skipBusy: true },

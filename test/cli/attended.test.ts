@@ -9,7 +9,7 @@ import { OrdersProject, ORDERS } from "./support/orders.ts";
 import { TestProject, finished, type CallOptions, type Said } from "./support/project.ts";
 
 const WAITING = `
-import { Annotation, END, START, StateGraph } from "@langchain/langgraph";
+import { Annotation, END, START, StateGraph, interrupt } from "@langchain/langgraph";
 import { durable, sleep, waitForEvent } from ${JSON.stringify(new URL("../../src/index.ts", import.meta.url).pathname)};
 const State = Annotation.Root({ said: Annotation() });
 const one = (node) => new StateGraph(State).addNode("n", durable.for(State)(node)).addEdge(START, "n").addEdge("n", END);
@@ -20,6 +20,21 @@ export const told = one((_, { configurable }) => {
   if (color !== "red") throw Object.assign(new Error("not red"), { status: 400 });
   return { said: [color, size, thread_id].join(" ") };
 });
+// A graph that a node calls by itself, which asks twice.
+const asks = one(() => ({ said: interrupt("one?") + " " + interrupt("two?") }));
+const calls = (inner) => one(async (_, config) => ({ said: (await inner.invoke({}, config)).said }));
+export const inside = calls(asks.compile());
+export const apart = calls(asks.compile({ checkpointer: true }));
+export const made = ({ configurable: { color = "none" } }) => one(() => ({ said: color })).compile({ interruptBefore: ["n"] });
+`;
+
+const SLOW = `
+import { Annotation, END, START, StateGraph } from "@langchain/langgraph";
+const State = Annotation.Root({ said: Annotation() });
+export const graph = new StateGraph(State)
+  .addNode("quick", () => ({ said: "quick" }))
+  .addNode("slow", () => new Promise(() => setTimeout(() => undefined, 600_000)))
+  .addEdge(START, "quick").addEdge("quick", "slow").addEdge("slow", END);
 `;
 
 describe.each([
@@ -194,5 +209,99 @@ describe.each([
     expect(second).toMatchObject({ code: 0, out: "said  slept\n" });
     expect((await first).err).toMatch(/error: Run .* is cancelled: for run /);
     expect(await runs()).toMatchObject([{ status: "completed" }, { status: "cancelled" }]);
+  });
+
+  it.each(["inside", "apart"])(
+    "takes an answer also to a question that cannot be seen from outside (%s), once",
+    async (graph) => {
+      const { call } = await newProject();
+      const asked = await call(["run", `./waiting.ts:${graph}`, "-t", "q"]);
+      expect(asked).toMatchObject({ code: 5, err: expect.stringContaining("one?") });
+      const again = await call(["resume", "q", "--value", '"yes"']);
+      expect(again).toMatchObject({ code: 5, err: expect.stringContaining("two?") });
+      expect((await call(["resume", "q"])).code).toBe(5);
+      expect((await call(["resume", "q", "--value", '"no"'])).out).toBe("said  yes no\n");
+    },
+  );
+
+  it("leaves what comes behind it on its thread to workers", async () => {
+    const { project, db, call, runs } = await newProject();
+    const child = project.start(["run", "./waiting.ts:nap", "-t", "n", ...db]);
+    onTestFinished(() => void child.kill("SIGKILL"));
+    const first = finished(child);
+    await expect.poll(runs, { timeout: 30_000 }).toMatchObject([{ status: "parked" }]);
+    await call(["runs", "start", "plain", "-t", "n", "--run-id", "theirs"]);
+    expect(await first).toMatchObject({ code: 0, out: "said  slept\n" });
+    expect(await runs()).toMatchObject([
+      { runId: "theirs", status: "queued", attempt: 0 },
+      { status: "completed" },
+    ]);
+    // It is for workers, and not to be dropped.
+    for (const more of [[], ["--abandon"]]) {
+      const said = await call(["run", "plain", "-t", "n", ...more]);
+      expect(said).toMatchObject({ code: 2, err: expect.stringContaining("done by workers") });
+    }
+    expect((await runs())[0]).toMatchObject({ runId: "theirs", status: "queued" });
+  });
+
+  it("is left behind by one of another graph", async () => {
+    const { project, db, call, runs } = await newProject();
+    const child = project.start(["run", "./waiting.ts:nap", "-t", "n", ...db]);
+    const ended = finished(child);
+    await expect.poll(runs, { timeout: 30_000 }).toMatchObject([{ status: "parked" }]);
+    child.kill("SIGINT");
+    await ended;
+    const refused = await call(["run", "plain", "-t", "n"]);
+    expect(refused).toMatchObject({ code: 2, err: expect.stringContaining("holdfast resume n") });
+    expect((await call(["run", "plain", "-t", "n", "--abandon"])).code).toBe(0);
+    expect(await runs()).toMatchObject([{ status: "completed" }, { status: "cancelled" }]);
+  });
+
+  it("is not disturbed where it is at work, nor by a checkpoint that there is not", async () => {
+    const { project, db, call, runs } = await newProject();
+    project.write("slow.ts", SLOW);
+    expect((await call(["run", "gated", "-t", "g"])).code).toBe(5);
+    expect((await call(["resume", "g", "--checkpoint", "1f0a4c2e-0000"])).code).toBe(3);
+    const [{ checkpointId } = { checkpointId: "" }] = await project.json<
+      { checkpointId: string }[]
+    >(["threads", "history", "g", ...db]);
+    expect((await call(["resume", "g", "--checkpoint", checkpointId])).code).toBe(5);
+    expect(await runs()).toMatchObject([{ status: "interrupted" }]);
+
+    const child = project.start(["run", "./slow.ts:graph", "-t", "s", ...db]);
+    const ended = finished(child);
+    const steps = async (): Promise<number> =>
+      (await call(["threads", "history", "s", "-o", "jsonl"])).out.trim().split("\n").length;
+    await expect.poll(steps, { timeout: 30_000 }).toBe(3);
+    const history = await project.json<{ checkpointId: string }[]>([
+      ...["threads", "history", "s", ...db],
+    ]);
+    const early = history.at(-1)?.checkpointId ?? "";
+    for (const words of [
+      ["resume", "s"],
+      ["resume", "s", "--checkpoint", early],
+      ["threads", "fork", "s", "--checkpoint", early, "--run"],
+      ["run", "./slow.ts:graph", "-t", "s", "--abandon"],
+    ]) {
+      const said = await call(words);
+      expect(said.code).toBe(1);
+      expect(said.err).toMatch(/error: Thread "s" is being run/);
+    }
+    child.kill("SIGINT");
+    expect((await ended).code).toBe(130);
+  });
+
+  it("is told as it ended, and goes on when asked to, with what it was given", async () => {
+    const { call, runs } = await newProject();
+    const words = ["run", "./waiting.ts:made", "-t", "m", "--configurable", '{"color":"red"}'];
+    expect((await call(words)).code).toBe(5);
+    const [run] = await runs();
+    await call(["runs", "cancel", run?.runId ?? ""]);
+    expect(await call(["resume", "m"])).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/error: Run ".*" is cancelled: cancelled by hand\n/),
+    });
+    expect((await call(["resume", "m", "--approve"])).out).toBe("said  red\n");
+    expect(await runs()).toMatchObject([{ runId: run?.runId, status: "completed" }]);
   });
 });

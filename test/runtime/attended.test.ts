@@ -1,6 +1,6 @@
 /** Runs whose starter works on them: workers of a few threads, and what such runs are started with. */
 
-import { Annotation, END, START, StateGraph } from "@langchain/langgraph";
+import { Annotation, END, START, StateGraph, interrupt } from "@langchain/langgraph";
 import type { RunnableConfig } from "@langchain/core/runnables";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { createRuntime } from "../../src/runtime/create-runtime.ts";
@@ -56,18 +56,21 @@ describe.each(PLACES)("a run that is attended, on %s", (_, newPlace) => {
     return { runtime, world, seen, switches };
   }
 
-  it("is taken by a worker for its thread, which takes no other and fires no schedule", async () => {
+  it("is taken by a worker for it, which takes no other and fires no schedule", async () => {
     const { runtime, switches } = await shop();
     switches.fails = false;
     const told: unknown[][] = [];
     const worker = runtime.worker({
-      ...{ threads: ["a", "b"], concurrency: 1, pollInterval: 20 },
+      ...{ runs: ["a", "b"].map((id) => ({ runId: id, threadId: id })), concurrency: 1 },
+      pollInterval: 20,
       onTasks: (runId, chunk) => told.push([runId, ...(chunk as unknown[])]),
     });
     await runtime.schedule("s", "* * * * * *", "graph", {});
     const other = await runtime.start("graph", {}, { threadId: "c" });
+    const behind = { threadId: "a", runId: "behind" };
     await runtime.start("graph", {}, { threadId: "a", runId: "a", streamMode: "updates" });
     await runtime.start("graph", {}, { threadId: "b", runId: "b" });
+    await runtime.start("graph", {}, behind);
     await worker.start();
     expect(await runtime.result("a")).toMatchObject({ status: "completed" });
     expect(await runtime.result("b")).toMatchObject({ status: "completed" });
@@ -77,8 +80,9 @@ describe.each(PLACES)("a run that is attended, on %s", (_, newPlace) => {
       return nextAt + 200 < Date.now();
     };
     await expect.poll(isDue, { timeout: 20_000 }).toBe(true);
-    expect(await runtime.run(other.runId)).toMatchObject({ status: "queued", attempt: 0 });
-    expect(await runtime.runs({ status: "queued" })).toHaveLength(1);
+    for (const runId of [other.runId, "behind"])
+      expect(await runtime.run(runId)).toMatchObject({ status: "queued", attempt: 0 });
+    expect(await runtime.runs({ status: "queued" })).toHaveLength(2);
     expect((await runtime.schedules())[0]?.lastAt).toBeUndefined();
     const tasks = told.filter(([runId]) => runId === "a");
     expect(tasks.map(([, , mode, task]) => [mode, (task as { name: string }).name])).toEqual(
@@ -131,4 +135,30 @@ describe.each(PLACES)("a run that is attended, on %s", (_, newPlace) => {
       ).rejects.toMatchObject(refused);
     }
   });
+});
+
+describe.each(PLACES)("a question of a graph that a node calls by itself, on %s", (_, newPlace) => {
+  it.each([undefined, true] as const)(
+    "is answered once, whichever checkpoints it has (%s)",
+    async (checkpointer) => {
+      const inner = new StateGraph(State)
+        .addNode("ask", () => ({ log: [String(interrupt("one?")), String(interrupt("two?"))] }))
+        .addEdge(START, "ask")
+        .compile(checkpointer === undefined ? {} : { checkpointer });
+      const graph = new StateGraph(State)
+        .addNode("call", async (_state, config) => ({
+          log: (await inner.invoke({}, config)).log,
+        }))
+        .addEdge(START, "call")
+        .compile();
+      const runtime = createRuntime({ saver: (await newPlace()).open(), graphs: { graph } });
+      onTestFinished(() => runtime.close());
+      await runtime.start("graph", {}, { runId: "r", threadId: "t" });
+      for (const answer of ["yes", undefined, "no"]) {
+        expect(await runtime.result("r")).toMatchObject({ status: "interrupted" });
+        await runtime.resume("t", answer);
+      }
+      expect((await runtime.result("r")).values).toEqual({ log: ["yes", "no"] });
+    },
+  );
 });

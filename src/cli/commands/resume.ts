@@ -3,10 +3,11 @@
 import type { Command } from "commander";
 import { InvalidInputError } from "../../errors.ts";
 import type { Act, Cli } from "../cli.ts";
-import { underLease, type Drive } from "../drive.ts";
+import { underLease, type Drive, type Outcome } from "../drive.ts";
 import { Exit, EXIT } from "../exit.ts";
-import { goOn, goOnFrom, mustRead } from "../go-on.ts";
+import { beginningAt, goOn, goOnFrom, mustRead } from "../go-on.ts";
 import type { Answer, Say } from "../go-on.ts";
+import type { Graph } from "../graph.ts";
 import { acceptedRun, failedRun, giveWay, goOnHere, handOver, mustBeOurs } from "../hand-over.ts";
 import { parseCount, readJson, readObject } from "../input.ts";
 import { findThread } from "../lookup.ts";
@@ -75,20 +76,25 @@ async function resume(
   const isOpen = thread !== "" && (await acceptedRun(saver, thread)) !== undefined;
   const threadId = isOpen ? thread : await findThread(saver, thread);
   const source = await cli.graphOf(threadId, asked, saver);
-  const graph = await cli.openGraph(source, saver, { configurable });
-  const place = { graph, saver, threadId };
-  if (options.checkpoint !== undefined) {
-    await mustBeOurs(cli, saver, threadId);
-    await giveWay(cli, place);
-  }
   const open = await acceptedRun(saver, threadId);
+  const known = open?.run ?? (await failedRun(saver, threadId));
+  const given = { ...known?.details.configurable, ...configurable };
+  const graph = await cli.openGraph(source, saver, { configurable: given });
+  const place = { graph, saver, threadId };
+  const beginning =
+    options.checkpoint === undefined
+      ? { checkpointId: undefined }
+      : await beginningAt(place, options.checkpoint, say);
+  if ("outcome" in beginning) return ended(cli, graph, threadId, beginning.outcome);
+  const { checkpointId } = beginning;
   if (open !== undefined && !open.isAttended) {
+    if (checkpointId !== undefined) await mustBeOurs(cli, saver, threadId);
     return handOver(cli, open.run, { graph, level: await mustRead(place), saver }, say);
   }
-  const isSaying = say.approved || say.answer !== undefined;
-  const left =
-    isSaying || options.checkpoint !== undefined ? undefined : await failedRun(saver, threadId);
-  const run = open?.run ?? left;
+  // Whoever has the thread is not disturbed.
+  await underLease({ saver, threadId, io }, () => Promise.resolve());
+  if (checkpointId !== undefined) await giveWay(cli, place);
+  const run = checkpointId === undefined ? known : undefined;
   const outcome =
     run === undefined
       ? await underLease({ saver, threadId, io }, async (_, lease) => {
@@ -98,12 +104,22 @@ async function resume(
             ...{ io, out, graph, graphName, saver, threadId },
             ...{ level, configurable, recursionLimit, lease },
           };
-          return options.checkpoint === undefined
+          return checkpointId === undefined
             ? goOn(at, level, say)
-            : goOnFrom(at, options.checkpoint, say);
+            : goOnFrom(at, checkpointId, say);
         })
       : await goOnHere(cli, run, place, { say, configurable, stepLimit: recursionLimit });
-  const code = await report(cli, graph, threadId, outcome, run?.runId);
+  return ended(cli, graph, threadId, outcome, run?.runId);
+}
+
+async function ended(
+  cli: Cli,
+  graph: Graph,
+  threadId: string,
+  outcome: Outcome,
+  runId?: string,
+): Promise<void> {
+  const code = await report(cli, graph, threadId, outcome, runId);
   if (code !== EXIT.ok) throw new Exit(code);
 }
 

@@ -8,12 +8,13 @@ import type { Saver } from "../database.ts";
 import { underLease } from "../drive.ts";
 import { Exit, EXIT } from "../exit.ts";
 import { isStateGraph, type Graph } from "../graph.ts";
-import { mustBeOurs } from "../hand-over.ts";
+import { mustAllBeOurs } from "../hand-over.ts";
 import { parseCount, readJson, readObject } from "../input.ts";
 import { report, sayWaiting } from "../report.ts";
 import { runtimeOn } from "../runs.ts";
 import { standing } from "../../run/standing.ts";
 import { readLevel } from "../../run/tasks.ts";
+import type { StoredRun } from "../../run-store.ts";
 
 export interface RunOptions {
   input?: string;
@@ -82,10 +83,12 @@ async function run(cli: Cli, asked: string | undefined, options: RunOptions): Pr
   if (isStateGraph(graph) && (typeof input !== "object" || Array.isArray(input))) {
     throw new InvalidInputError('--input: expected a JSON object, such as {"topic": "kelp"}.');
   }
-  await underLease({ saver, threadId, io }, () =>
+  const before = await underLease({ saver, threadId, io }, () =>
     mustBeFree(cli, { graph, saver, threadId }, options),
   );
-  const runtime = await runtimeOn(saver, { [source.name]: graph });
+  // Runs that are to be ended may be of other graphs: no node of theirs begins any more.
+  const names = [...before.map((run) => run.graph), source.name];
+  const runtime = await runtimeOn(saver, Object.fromEntries(names.map((name) => [name, graph])));
   const { runId } = await runtime.start(source.name, input, {
     ...{ threadId, configurable, attended: true },
     // Whether what it did is taken back is for the person to say who sees it fail.
@@ -93,31 +96,40 @@ async function run(cli: Cli, asked: string | undefined, options: RunOptions): Pr
     multitaskStrategy: options.abandon === true ? "interrupt" : "reject",
     ...(recursionLimit === undefined ? {} : { stepLimit: recursionLimit }),
   });
-  const outcome = await attend(cli, { saver, graph, runtime, threadId, runId });
+  const outcome = await attend(cli, {
+    ...{ saver, graph, runtime, threadId, runId },
+    before: before.map((run) => run.runId),
+  });
   const code = await report(cli, graph, threadId, outcome, runId);
   if (code !== EXIT.ok) throw new Exit(code);
 }
 
-/** @throws {InvalidInputError} the thread has not come to its end, and is not to be left behind */
+/**
+ * @returns runs of the command line that the new one leaves behind
+ * @throws {InvalidInputError} the thread has not come to its end, and is not to be left behind
+ */
 async function mustBeFree(
   cli: Cli,
   { graph, saver, threadId }: { graph: Graph; saver: Saver; threadId: string },
   { abandon }: RunOptions,
-): Promise<void> {
+): Promise<StoredRun[]> {
   const { out } = cli;
-  await mustBeOurs(cli, saver, threadId);
-  if (abandon === true) return;
+  const open = await mustAllBeOurs(cli, saver, threadId);
+  if (abandon === true) return open;
   const level = await readLevel(graph, saver, threadId);
   const stands = level && (await standing(level, saver, threadId));
-  if (level === undefined || stands === undefined || stands.status === "done") return;
-  if (stands.status === "waiting") {
+  if (stands?.status === "waiting") {
     out.error(`Thread "${threadId}" waits for a person; new input would discard that step.`);
     sayWaiting(cli, threadId, stands);
     out.note("Or begin with this input all the same: --abandon");
     throw new Exit(EXIT.waiting);
   }
-  const nodes = level.tasks.filter(({ done }) => !done).map(({ name }) => name);
+  const isDone = stands === undefined || stands.status === "done";
+  if (isDone && open.length === 0) return [];
+  const nodes = isDone ? [] : (level?.tasks ?? []).filter(({ done }) => !done);
+  const names = [...new Set(nodes.map(({ name }) => name))];
+  const what = names.length > 0 ? names.join(", ") : `run ${open[0]?.runId}`;
   throw new InvalidInputError(
-    `Thread "${threadId}" has not finished (${[...new Set(nodes)].join(", ")}): go on with \`${cli.again("resume", threadId)}\`, or discard that step with --abandon.`,
+    `Thread "${threadId}" has not finished (${what}): go on with \`${cli.again("resume", threadId)}\`, or discard that step with --abandon.`,
   );
 }

@@ -62,7 +62,7 @@ async function begin(cli: Cli, thread: string, options: Options): Promise<void> 
   const graph = await cli.openGraph(source, saver);
   if (options.run === true) {
     await mustBeOurs(cli, saver, threadId);
-    await giveWay(cli, { graph, saver, threadId });
+    await underLease({ saver, threadId, io }, () => Promise.resolve());
   }
   const branch = await fork(graph, threadId, {
     checkpointId,
@@ -94,6 +94,7 @@ async function begin(cli: Cli, thread: string, options: Options): Promise<void> 
     return;
   }
   out.note(`forked at ${branch.checkpointId}`);
+  await giveWay(cli, { graph, saver, threadId });
   const outcome = await underLease({ saver, threadId, io }, async (_, lease) => {
     const level = await mustRead({ graph, saver, threadId });
     const graphName = source.name;
