@@ -72,6 +72,8 @@ export interface AttemptEnd {
   ending: Ending;
   /** Only of a run that is over. */
   end: RunEnd | undefined;
+  /** Its last state, where that was just read: nobody else's. Only of a run that completed. */
+  values?: Record<string, unknown>;
 }
 
 export class Attempt {
@@ -331,6 +333,7 @@ export class Attempt {
         return {
           ending: { status: "completed", reason: undefined },
           end: { checkpointId, error: undefined, undone: [], stuck: [] },
+          values: outcome.values,
         };
       case "failed": {
         const { error, undone, stuck } = outcome;

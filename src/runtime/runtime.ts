@@ -140,6 +140,7 @@ export class Runtime {
     const accepted = await this.#accept(graph, input, { ...options, runId, threadId, isNewId });
     const run = accepted?.run ?? (await this.#mustRead(runId));
     mustBe(run, threadId, graph);
+    if (accepted?.isNew === true) this.#results.accepted(runId);
     await this.#startOwn();
     return infoOf(run);
   }
@@ -329,7 +330,7 @@ export class Runtime {
       { runId },
     );
     await this.#stopNow([runId]);
-    this.#bell.ring([runId]);
+    this.#results.left(runId);
     return infoOf(this.#found(runId, run));
   }
 
@@ -410,15 +411,11 @@ export class Runtime {
     runId: string,
     options: { signal?: AbortSignal } = {},
   ): Promise<RunResult<Values>> {
-    const run = await this.#results.settled(runId, options.signal);
+    const { run, values: left } = await this.#results.settled(runId, options.signal);
     const { threadId, reason, end } = run;
     const at = end?.checkpointId;
-    const { values } = await this.#mustHave(run.graph).getState({
-      configurable: {
-        thread_id: threadId,
-        ...(at === undefined ? {} : { checkpoint_id: at }),
-      },
-    });
+    const configurable = { thread_id: threadId, ...(at === undefined ? {} : { checkpoint_id: at }) };
+    const values = left ?? (await this.#mustHave(run.graph).getState({ configurable })).values;
     return {
       ...{ runId, threadId, reason },
       status: run.status as RunResult["status"],
@@ -477,7 +474,7 @@ export class Runtime {
         engine: this.#engine,
         graphs: this.#graphs,
         chores: this.#chores,
-        onLeft: (runId) => this.#bell.ring([runId]),
+        onLeft: (runId, left) => this.#results.left(runId, left),
         onStreamed: (runId) => this.#bell.ring([streamBell(runId)]),
       },
       options,

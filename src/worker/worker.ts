@@ -27,7 +27,7 @@ import { RunStream } from "../run/run-stream.ts";
 import type { DueGraph, RunQueue, RunRecord, StoredRun } from "../run-store.ts";
 import type { DurableSaver, Lease } from "../step-store.ts";
 import { eachApart } from "./apart.ts";
-import { claim, finish, isOver, type Claimed, type ClaimedGraph } from "../turns.ts";
+import { claim, finish, isOver, type ClaimedGraph } from "../turns.ts";
 
 export interface WorkerOptions {
   /** Names of the graphs whose runs it takes. Default: all that the runtime has. */
@@ -78,8 +78,15 @@ export interface Workshop {
   chores: readonly Chore[];
   /** More of what a run streams is stored. */
   onStreamed?: (runId: string) => void;
-  /** A run ended, or waits. */
-  onLeft?: (runId: string) => void;
+  /** A run ended, or waits; with how it was left, where this worker stored that. */
+  onLeft?: (runId: string, left?: LeftRun) => void;
+}
+
+/** A run as it was left. */
+export interface LeftRun {
+  run: StoredRun;
+  /** Its last state, where that is at hand: nobody else's. */
+  values: Record<string, unknown> | undefined;
 }
 
 const DEFAULT_CONCURRENCY = 10;
@@ -360,7 +367,7 @@ export class Worker {
       stream: this.#streamOf(accepted, claimed.lease),
       onTasks: this.#onTasks && ((chunk) => this.#onTasks?.(runId, chunk)),
     });
-    const ended = this.#attend(attempt, claimed).finally(() => {
+    const ended = this.#attend(attempt, accepted, claimed.lease).finally(() => {
       this.#active.delete(run.runId);
       onLeft?.();
       this.#freed.abort(new Error("freed"));
@@ -387,20 +394,25 @@ export class Worker {
   }
 
   /** Invariants W2 and W3. */
-  async #attend(attempt: Attempt, { run, lease }: Claimed): Promise<void> {
+  async #attend(attempt: Attempt, run: StoredRun, lease: Lease): Promise<void> {
     const origin = { threadId: run.threadId, runId: run.runId };
     events.emit("run.started", { ...origin, graph: run.graph, attempt: run.attempt });
+    let left: LeftRun | undefined;
     try {
       const end = await attempt.work().catch((error: unknown) => unforeseen(error));
-      await this.#leave({ run, lease }, end);
+      left = await this.#leave(run, lease, end);
     } catch (error) {
       events.emit("run.abandoned", { ...origin, error });
     }
-    this.#shop.onLeft?.(run.runId);
+    this.#shop.onLeft?.(run.runId, left);
   }
 
-  async #leave({ run, lease }: Claimed, { ending, end }: AttemptEnd): Promise<void> {
-    const { runId, threadId } = run;
+  async #leave(
+    run: StoredRun,
+    lease: Lease,
+    { ending, end, values }: AttemptEnd,
+  ): Promise<LeftRun> {
+    const { runId, threadId, details } = run;
     const left = await this.#shop.queue.turn(
       threadId,
       (turn) => finish(turn, runId, lease.token, ending),
@@ -411,6 +423,7 @@ export class Worker {
     events.emit("run.left", { threadId, runId, graph, attempt, status, startAt, reason });
     // What comes next on the thread, or this very run, may be due at once.
     this.#shop.engine.notify([run.graph]);
+    return { run: { ...left, details, end: end ?? run.end }, values };
   }
 }
 
