@@ -12,7 +12,7 @@ import { cellText, type Cell, type Cells } from "./encoding/cells.ts";
 import { diffTrees } from "./encoding/delta.ts";
 import { extend, keyframe, type Weight } from "./encoding/keyframe.ts";
 import { stringify, type Node, type Payload } from "./encoding/tree.ts";
-import type { Batch, CheckpointRow, WriteRow } from "./dialect.ts";
+import type { Batch, CheckpointRow, FoundCheckpoint, WriteRow } from "./dialect.ts";
 import { wrapNames } from "./long-names.ts";
 import { toText } from "./steps/texts.ts";
 import type { LeavingEvent } from "./steps/event-rows.ts";
@@ -225,6 +225,21 @@ export class PutOperation extends Operation {
     return this.#stored.length;
   }
 
+  get place(): Pick<CheckpointRow, "ns" | "id" | "parent"> {
+    return this.#row;
+  }
+
+  /** What a read finds once it is stored; undefined where its thread was forgotten since. */
+  found(): FoundCheckpoint | undefined {
+    const { row } = this.state;
+    if (row === undefined || this.#header.cell === undefined) return undefined;
+    return {
+      thread: { ...row, metadata: null },
+      checkpoint: this.#checkpointOf(row.id),
+      writes: [],
+    };
+  }
+
   /** What names its run: for people, so a long one does without. */
   get #runId(): string | null {
     const runId = this.#row.runId === null ? undefined : idOf(this.#row.runId);
@@ -265,12 +280,7 @@ export class PutOperation extends Operation {
         data: cell as Cell,
       });
     }
-    batch.checkpoints.push({
-      ...this.#row,
-      thread,
-      manifest: [...this.manifest.values()].map((version) => version.id),
-      header: this.#header.cell as Cell,
-    });
+    batch.checkpoints.push(this.#checkpointOf(thread));
     for (const { id, name, cell } of this.#events) {
       batch.events.push({
         threadId: thread,
@@ -279,6 +289,15 @@ export class PutOperation extends Operation {
         ...{ id, name: toText(name), data: cell as Cell },
       });
     }
+  }
+
+  #checkpointOf(thread: number): CheckpointRow {
+    return {
+      ...this.#row,
+      thread,
+      manifest: [...this.manifest.values()].map((version) => version.id),
+      header: this.#header.cell as Cell,
+    };
   }
 }
 

@@ -30,7 +30,7 @@ import {
 import type { RunnableConfig } from "@langchain/core/runnables";
 import { systemClock, type Clock } from "../src/clock.ts";
 import { InvalidInputError, ThreadGoneError } from "../src/errors.ts";
-import { isLongId, keyOf } from "../src/ids.ts";
+import { keyOf } from "../src/ids.ts";
 import { systemProcesses } from "../src/process.ts";
 import { leaseTokenOf } from "../src/step-store.ts";
 import type {
@@ -49,6 +49,7 @@ import { readTarget } from "./config.ts";
 import {
   UNLEASED,
   type Dialect,
+  type FoundCheckpoint,
   type FoundWrite,
   type SetUp,
   type ThreadRow,
@@ -67,8 +68,9 @@ import { loadCheckpoint } from "./load.ts";
 import { wholeId } from "./long-names.ts";
 import { buildCheckpoint, decodeWrites } from "./loaded.ts";
 import { Outbox } from "./outbox.ts";
+import { newThread, runThreads } from "./new-thread.ts";
 import type { SaverParts } from "./parts.ts";
-import { LOST_ANCESTORS, WritesOperation, type NewWrite } from "./operations.ts";
+import { LOST_ANCESTORS, WritesOperation, type NewWrite, type PutOperation } from "./operations.ts";
 import { preparePut, putOperation, rebasePut, type PreparedPut } from "./put.ts";
 import { deleteForRuns, pruneThreads } from "./prune.ts";
 import { Steps } from "./steps/index.ts";
@@ -185,6 +187,7 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver implements Threa
         makeThread: async (threadId) => {
           await this.#bind([this.#parts.states.of(threadId)]);
         },
+        threads: runThreads(this.#parts),
       },
     );
     return this.#steps;
@@ -203,16 +206,24 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver implements Threa
     this.#commits.begin(loopOf(config));
     const state = this.#parts.states.of(target.threadId);
     const id = target.checkpointId === undefined ? undefined : keyOf(target.checkpointId);
-    let whole = await this.#readAtOnce(state, keyOf(target.ns), id);
+    const isLatest = target.ns === "" && id === undefined;
+    const token = leaseTokenOf(config);
+    let known: { found: FoundCheckpoint | WholeCheckpoint | undefined } | undefined =
+      await this.#readAtOnce(state, keyOf(target.ns), id);
     await this.#settled(state);
+    if (isLatest) known ??= state.tip.found(token);
+    const { lastOperation } = state;
     const decoder = new Decoder(this.#parts.types);
     const read = await whileItLasts(this.#parts.dialect, state, async () => {
       const found =
-        whole === undefined
+        known === undefined
           ? await this.#parts.dialect.readCheckpoint(state.key, keyOf(target.ns), id)
-          : whole.found;
-      // What was read at once is good for one try.
-      whole = undefined;
+          : known.found;
+      const isTip = known !== undefined && !("versions" in (found ?? {}));
+      // What was read at once, or is known, is good for one try.
+      known = undefined;
+      if (isLatest && !isTip && state.lastOperation === lastOperation)
+        state.tip.read(token, found?.checkpoint.id);
       if (found === undefined) return undefined;
       const shown: typeof found = { ...found, writes: shownTo(config, found.writes) };
       return {
@@ -340,6 +351,7 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver implements Threa
         base,
       });
     });
+    state.tip.wrote();
     const operation = new WritesOperation(
       {
         state,
@@ -434,14 +446,8 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver implements Threa
   /** Finds the rows of threads, or makes them. */
   async #bind(states: readonly ThreadState[]): Promise<void> {
     await this.setup();
-    const { dialect, clock } = this.#parts;
-    const threads = await Promise.all(
-      states.map(async (state) => ({
-        key: state.key,
-        name: await this.#nameOf(state),
-        hashKey: state.newHashKey,
-      })),
-    );
+    const { dialect, clock, cells } = this.#parts;
+    const threads = await Promise.all(states.map((state) => newThread(cells, state)));
     const rows = await dialect.createThreads(threads, clock.now());
     states.forEach((state, i) => state.bind(rows[i] as ThreadRow));
   }
@@ -454,10 +460,6 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver implements Threa
         setImmediate(resolve);
       });
     } while (state.pending > 0);
-  }
-
-  async #nameOf(state: ThreadState): Promise<string | Uint8Array | null> {
-    return isLongId(state.threadId) ? this.#parts.cells.seal(JSON.stringify(state.threadId)) : null;
   }
 
   #context(state: ThreadState, channel: string, node?: string): EncodeContext {
@@ -505,7 +507,7 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver implements Threa
     const stored =
       parent === undefined
         ? this.#putOnUnread(state, put)
-        : this.#commits.add(putOperation(this.#parts, state, put, parent, state.epoch));
+        : this.#addPut(state, putOperation(this.#parts, state, put, parent, state.epoch));
     return events.length === 0 ? stored : stored.then(() => this.#steps?.events.left());
   }
 
@@ -523,7 +525,12 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver implements Threa
       return loadCheckpoint(this.#parts, state, { ...found, writes: [] }, ns, undefined);
     });
     const rebased = rebasePut(put, manifest);
-    await this.#commits.add(putOperation(this.#parts, state, rebased, manifest, epoch));
+    await this.#addPut(state, putOperation(this.#parts, state, rebased, manifest, epoch));
+  }
+
+  #addPut(state: ThreadState, operation: PutOperation): Promise<void> {
+    if (operation.place.ns.length === 0) state.tip.put(operation);
+    return this.#commits.add(operation);
   }
 
   #noteReplay(config: RunnableConfig, tuple: CheckpointTuple, writes: readonly FoundWrite[]): void {

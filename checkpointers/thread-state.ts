@@ -13,6 +13,7 @@ import { PayloadBook } from "./encoding/payloads.ts";
 import type { Node } from "./encoding/tree.ts";
 import type { Chain } from "./encoding/keyframe.ts";
 import type { ThreadRow } from "./dialect.ts";
+import { Tip } from "./tip.ts";
 import { keyOf, randomKey } from "../src/ids.ts";
 
 /** A stored version of a channel, and its value as a tree. */
@@ -46,6 +47,7 @@ export class ThreadState {
   lastOperation: Promise<void> | undefined;
   /** Grows when everything is forgotten: what was encoded before may build on what is gone. */
   epoch = 0;
+  readonly tip = new Tip();
   readonly #checkpoints = new Map<string, Manifest>();
   #newest: Manifest | undefined;
   /** Its estimated size, once asked for. */
@@ -69,6 +71,7 @@ export class ThreadState {
 
   forget(): void {
     this.epoch += 1;
+    this.tip.forget();
     this.#checkpoints.clear();
     this.#newest = undefined;
     this.#bytes = undefined;

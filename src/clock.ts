@@ -19,6 +19,11 @@ export const systemClock: Clock = {
   },
 };
 
+/** Milliseconds that pass, whatever the clock is set to; from an instant that means nothing. */
+export function monotonicNow(): number {
+  return performance.now();
+}
+
 function timer(duration: number, signal: AbortSignal | undefined): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted === true) {

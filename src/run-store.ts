@@ -155,6 +155,14 @@ export interface TurnOptions {
   move?: ScheduleMove;
 }
 
+/** What a worker needs of the run that it took. */
+export interface TakenRun {
+  details: RunDetails;
+  end: RunEnd | undefined;
+  /** Its thread has no checkpoint, for certain. */
+  isEmpty: boolean;
+}
+
 export interface RunQueue {
   /**
    * Makes a decision about a thread. `decide` is pure: it may be called again, and its last call counts.
@@ -167,12 +175,20 @@ export interface RunQueue {
     decide: (turn: Turn) => Decided<Result>,
     options?: TurnOptions,
   ): Promise<Result | undefined>;
+  /**
+   * A turn that may take a run for a worker, and then tells what the worker needs of it; undefined where
+   * somebody else has the turn.
+   */
+  take<Result>(
+    threadId: string,
+    decide: (turn: Turn) => Decided<Result>,
+  ): Promise<{ result: Result; taken: TakenRun | undefined } | undefined>;
   /** Threads with something for a worker to do now: runs that are due, and runs whose lease has expired. */
   due(query: { graphs: readonly DueGraph[]; limit: number }): Promise<string[]>;
   /** Threads whose run is at work under a lease, and who holds that. */
   working(): Promise<{ threadId: string; owner: string }[]>;
-  /** When the next run is due that is not due now. */
-  nextAt(graphs: readonly string[]): Promise<number | undefined>;
+  /** When the next run is due that is not due now, and what time it is. */
+  nextAt(graphs: readonly string[]): Promise<{ at: number | undefined; now: number }>;
   /** Which of these are to be stopped. */
   stopping(runIds: readonly string[]): Promise<string[]>;
   /** Which of these are over, or wait for a person. */

@@ -1,71 +1,28 @@
-/**
- * Accepted runs: a thread's are changed in one transaction, together with its lease.
- *
- * Most turns change one run and are alone with their thread. These look without a lock, and write in one
- * statement, if nobody had a turn since (`threads.turn` tells): two round trips and one commit. All others
- * hold the thread's row while they decide.
- */
+/** Accepted runs: found, read and listed. How they change is in turns.ts. */
 
-import { createHash } from "node:crypto";
 import {
-  ENDED,
   RUN_COLUMNS,
   SETTLED,
   isBefore,
-  WithTurnError,
   runRow,
-  valuesOf,
   type FoundRun,
   type FoundThread,
-  type RunChange,
-  type RunDecision,
   type RunQueueRows,
-  type RunTurn,
-  type RunTurnOptions,
-  type WithTurn,
 } from "../steps/run-queue-rows.ts";
-import { randomTag } from "../../src/ids.ts";
 import type { Cell } from "../encoding/cells.ts";
-import type { EventRow } from "../steps/event-rows.ts";
-import {
-  NOW,
-  array,
-  cellOf,
-  isTransient,
-  type Connection,
-  type Query,
-  type SqlRow,
-  type SqlValue,
-} from "./connection.ts";
-import { insertEvents } from "./events.ts";
-import { moveSchedule } from "./schedules.ts";
-
-const ENDED_LIST = ENDED.map((status) => `'${status}'`).join(", ");
+import { NOW, array, cellOf, type Connection, type SqlRow, type SqlValue } from "./connection.ts";
+import { channelOf, runTurns } from "./turns.ts";
 
 const SETTLED_LIST = SETTLED.map((status) => `'${status}'`).join(", ");
 
-const COLUMNS = ["seq", ...RUN_COLUMNS];
-const ALL_COLUMNS = COLUMNS.join(", ");
-
-const OUTCOME = ["details", "details_bytes", "outcome", "outcome_bytes"];
-
-/** Of a run's columns. */
-const TYPES: Record<string, string> = {
-  ...{ run_id: "text", thread_key: "bytea", graph: "text", status: "text", priority: "integer" },
-  ...{ start_at: "bigint", deadline_at: "bigint", enqueued_at: "bigint", started_at: "bigint" },
-  ...{ ended_at: "bigint", attempt: "integer", crashes: "integer", stop: "text", reason: "text" },
-  ...{ fingerprint: "text", waiting_since: "bigint" },
-  ...{ details: "text", details_bytes: "bytea", outcome: "text", outcome_bytes: "bytea" },
-};
-
-const place = (_: unknown, i: number): string => `$${i + 1}`;
+const ALL_COLUMNS = ["seq", ...RUN_COLUMNS].join(", ");
 
 export function runQueueRows(connection: Connection): RunQueueRows {
   // Their prefix is known once the tables were looked for.
   const runs = (): string => connection.name("runs");
   const threads = (): string => connection.name("threads");
   return {
-    turn: async (...given) => (await quickTurn(connection, ...given)) ?? turn(connection, ...given),
+    turn: runTurns(connection),
     server: {
       execute: (text, values) => connection.execute(text, values),
       listen: (ear) => connection.listen(channelOf(connection), ear),
@@ -111,12 +68,15 @@ export function runQueueRows(connection: Connection): RunQueueRows {
     },
     async nextAt(graphs) {
       const [row] = await connection.query(
-        `SELECT min(start_at) AS at FROM ${runs()}
-         WHERE status IN ('queued', 'parked', 'interrupted')
-           AND start_at > coalesce($2::bigint, ${NOW}) AND graph = ANY ($1::text[])`,
+        `WITH clock AS MATERIALIZED (SELECT coalesce($2::bigint, ${NOW}) AS now)
+         SELECT now, (
+           SELECT min(start_at) FROM ${runs()}
+           WHERE status IN ('queued', 'parked', 'interrupted') AND start_at > now
+             AND graph = ANY ($1::text[])
+         ) AS at FROM clock`,
         [array.texts(graphs), connection.givenNow],
       );
-      return row?.["at"] as number | null;
+      return { at: row?.["at"] as number | null, now: row?.["now"] as number };
     },
     async stopping(runIds) {
       const rows = await connection.query(
@@ -177,241 +137,6 @@ export function runQueueRows(connection: Connection): RunQueueRows {
       return rows.map(foundRun);
     },
   };
-}
-
-/** Where those who share the schema tell each other: names of channels are shared by the database. */
-function channelOf({ schema, prefix }: Connection): string {
-  const hash = createHash("sha256")
-    .update(JSON.stringify([schema, prefix]))
-    .digest("hex");
-  return `holdfast_runs_${hash.slice(0, 24)}`;
-}
-
-/** The longest message that Postgres takes, in bytes. */
-const MAX_MESSAGE = 7_999;
-
-/** How often a turn without a lock is tried before it takes one. */
-const QUICK_TRIES = 3;
-
-/** @returns undefined, and nothing done, where it takes a lock */
-async function quickTurn(
-  connection: Connection,
-  { thread, runId, skipBusy, move }: RunTurnOptions,
-  decide: (turn: RunTurn) => RunDecision,
-  withTurn?: WithTurn,
-): Promise<boolean | undefined> {
-  if (withTurn !== undefined || move !== undefined) return undefined;
-  const mine = randomTag();
-  for (let tries = 0; ; tries += 1) {
-    const rows = await connection.query(
-      `SELECT t.lease_owner, t.lease_token, t.lease_expires_at, t.turn,
-         coalesce($3::bigint, ${NOW}) AS now, ${COLUMNS.map((column) => `r.${column}`).join(", ")}
-       FROM ${connection.name("threads")} t LEFT JOIN ${connection.name("runs")} r
-         ON r.thread_key = t.key AND (r.status NOT IN (${ENDED_LIST}) OR r.run_id = $2)
-       WHERE t.key = $1 ORDER BY r.seq`,
-      [thread, runId ?? "", connection.givenNow],
-    );
-    const [held] = rows;
-    if (held === undefined) return false;
-    // The answer to our writing was lost.
-    if (held["turn"] === mine) return true;
-    if (tries === QUICK_TRIES) return undefined;
-    const runs = rows.filter(({ seq }) => seq !== null).map(runRow);
-    const decision = decide({ ...turnOf(held), runs });
-    if (decision.put.length === 0 && decision.lease === undefined) return true;
-    if (decision.put.length > 1) return undefined;
-    if (await quickWrite(connection, { thread, skipBusy, held, mine }, decision)) return true;
-  }
-}
-
-interface QuickTurn {
-  thread: Uint8Array;
-  skipBusy: boolean;
-  /** The thread's row as it was looked at. */
-  held: SqlRow;
-  /** The name of this turn. */
-  mine: string;
-}
-
-/** @returns false where somebody has had a turn, or the lease, since, or is about to and is not waited for */
-async function quickWrite(
-  connection: Connection,
-  { thread, skipBusy, held, mine }: QuickTurn,
-  { put: [run], events, lease }: RunDecision,
-): Promise<boolean> {
-  const values: SqlValue[] = [];
-  const given = (value: SqlValue, type: string): string => `$${values.push(value)}::${type}`;
-  const was = (column: string, type: string): string =>
-    `${column} IS NOT DISTINCT FROM ${given(held[column] as SqlValue, type)}`;
-  const key = `key = ${given(thread, "bytea")}`;
-  const threads = connection.name("threads");
-  const seen = [
-    // Who holds the row may have vanished: nobody who only looks for work waits for that.
-    skipBusy
-      ? `key = (SELECT key FROM ${threads} WHERE ${key} FOR NO KEY UPDATE SKIP LOCKED)`
-      : key,
-    was("turn", "text"),
-    was("lease_token", "bigint"),
-    was("lease_owner", "text"),
-    // Who takes the thread must not do so from one who has just renewed.
-    ...(lease === undefined || lease === "released" ? [] : [was("lease_expires_at", "bigint")]),
-  ];
-  const set = [`turn = ${given(mine, "text")}`];
-  if (lease === "released") set.push("lease_owner = NULL", "lease_expires_at = NULL");
-  else if (lease !== undefined) {
-    set.push(
-      `lease_owner = ${given(lease.owner, "text")}`,
-      `lease_expires_at = ${given(lease.expiresAt, "bigint")}`,
-      "lease_token = lease_token + 1",
-    );
-  }
-  const taken = `UPDATE ${threads} SET ${set.join(", ")}
-    WHERE ${seen.join(" AND ")} RETURNING 1`;
-  const written = run === undefined ? "" : `, written AS (${writing(connection, run, given)})`;
-  const left = events.map((event, i) => `, left_${i} AS (${leaving(connection, event, given)})`);
-  const rows = await connection.query(
-    `WITH taken AS (${taken})${written}${left.join("")} SELECT count(*)::integer AS taken FROM taken`,
-    values,
-  );
-  return rows[0]?.["taken"] === 1;
-}
-
-/** The statement that stores a run, if its turn is taken. */
-function writing(
-  connection: Connection,
-  run: RunChange,
-  given: (value: SqlValue, type: string) => string,
-): string {
-  const columns: string[] = [...RUN_COLUMNS, ...OUTCOME];
-  const all = [...valuesOf(run), ...columnsOf(run.details), ...columnsOf(run.end)];
-  const valueOf = (column: string): string =>
-    given(all[columns.indexOf(column)] ?? null, TYPES[column] ?? "text");
-  if (run.seq === 0) {
-    return `INSERT INTO ${connection.name("runs")} (${columns.join(", ")})
-      SELECT ${columns.map(valueOf).join(", ")} FROM taken ON CONFLICT (run_id) DO NOTHING`;
-  }
-  const kept = [
-    ...(run.details === null ? ["details", "details_bytes"] : []),
-    ...(run.end === null ? ["outcome", "outcome_bytes"] : []),
-  ];
-  const changed = columns
-    .filter((column) => !kept.includes(column))
-    .map((column) => `${column} = ${valueOf(column)}`);
-  return `UPDATE ${connection.name("runs")} SET ${changed.join(", ")}
-    FROM taken WHERE seq = ${given(run.seq, "bigint")}`;
-}
-
-/** The statement that stores a run's event, if its turn is taken. */
-function leaving(
-  connection: Connection,
-  { id, name, thread, runId, data }: EventRow,
-  given: (value: SqlValue, type: string) => string,
-): string {
-  const [text, bytes] = columnsOf(data);
-  const now = `coalesce(${given(connection.givenNow, "bigint")}, ${NOW})`;
-  return `INSERT INTO ${connection.name("events")} (id, name, thread_key, run_id, created_at, data, data_bytes)
-    SELECT ${given(id, "text")}, ${given(name, "text")}, ${given(thread, "bytea")}, ${given(runId, "text")},
-      ${now}, ${given(text, "text")}, ${given(bytes, "bytea")}
-    FROM taken ON CONFLICT DO NOTHING`;
-}
-
-function turnOf(held: SqlRow): Omit<RunTurn, "runs"> {
-  return {
-    now: held["now"] as number,
-    lease: leaseOf(held),
-    token: held["lease_token"] as number,
-  };
-}
-
-function turn(
-  connection: Connection,
-  { thread, runId, skipBusy, move }: RunTurnOptions,
-  decide: (turn: RunTurn) => RunDecision,
-  withTurn?: WithTurn,
-): Promise<boolean> {
-  return connection.transaction(async (query, client, noteId) => {
-    // The time is told once the row is locked, and not before the wait for it.
-    const [held] = await query(
-      `WITH locked AS MATERIALIZED (
-         SELECT lease_owner, lease_token, lease_expires_at FROM ${connection.name("threads")}
-         WHERE key = $1 FOR NO KEY UPDATE ${skipBusy ? "SKIP LOCKED" : ""}
-       )
-       SELECT *, coalesce($2::bigint, ${NOW}) AS now FROM locked`,
-      [thread, connection.givenNow],
-    );
-    if (held === undefined) return false;
-    if (move !== undefined && !(await moveSchedule(connection, move, query))) return false;
-    const runs = await query(
-      `SELECT ${ALL_COLUMNS} FROM ${connection.name("runs")}
-       WHERE thread_key = $1 AND (status NOT IN (${ENDED_LIST}) OR run_id = $2) ORDER BY seq`,
-      [thread, runId ?? ""],
-    );
-    const { put, events, lease } = decide({ ...turnOf(held), runs: runs.map(runRow) });
-    if (put.length === 0 && lease === undefined && move === undefined) return true;
-    for (const run of put) await write(connection, query, run);
-    if (events.length > 0) await insertEvents(connection, query, events);
-    await withTurn?.({
-      execute: (text, values = []) => connection.executeBy(client, text, values),
-      tell: async (message) => {
-        const short = Buffer.byteLength(message) > MAX_MESSAGE ? "" : message;
-        await query("SELECT pg_notify($1, $2)", [channelOf(connection), short]);
-      },
-    }).catch((cause: unknown) => {
-      throw isTransient(cause) ? cause : new WithTurnError("not stored", { cause });
-    });
-    const [owner, expiresAt, taken] =
-      lease === "released"
-        ? [null, null, 0]
-        : lease === undefined
-          ? [held["lease_owner"] as string | null, held["lease_expires_at"] as number | null, 0]
-          : [lease.owner, lease.expiresAt, 1];
-    const [changed] = await query(
-      `UPDATE ${connection.name("threads")}
-       SET lease_owner = $2, lease_expires_at = $3, lease_token = lease_token + $4::integer, turn = $5
-       WHERE key = $1 RETURNING pg_current_xact_id()::text AS id`,
-      [thread, owner, expiresAt, taken, randomTag()],
-    );
-    noteId(changed?.["id"] as string);
-    return true;
-  });
-}
-
-function leaseOf(row: SqlRow): RunTurn["lease"] {
-  if (row["lease_owner"] === null) return undefined;
-  return {
-    owner: row["lease_owner"] as string,
-    expiresAt: row["lease_expires_at"] as number,
-  };
-}
-
-async function write(connection: Connection, query: Query, run: RunChange): Promise<void> {
-  const values = [...valuesOf(run), ...columnsOf(run.details), ...columnsOf(run.end)];
-  const columns = [...RUN_COLUMNS, ...OUTCOME];
-  if (run.seq === 0) {
-    await query(
-      `INSERT INTO ${connection.name("runs")} (${columns.join(", ")}) VALUES (${columns.map(place).join(", ")}) ON CONFLICT (run_id) DO NOTHING`,
-      values,
-    );
-    return;
-  }
-  const set = RUN_COLUMNS.map((column, i) => `${column} = $${i + 1}`);
-  const from = RUN_COLUMNS.length + 1;
-  // Both columns of a cell change together, or neither.
-  const cell = (name: string, at: number): string[] =>
-    [name, `${name}_bytes`].map(
-      (column, i) =>
-        `${column} = CASE WHEN $${at}::text IS NULL AND $${at + 1}::bytea IS NULL THEN ${column} ELSE $${at + i} END`,
-    );
-  await query(
-    `UPDATE ${connection.name("runs")}
-     SET ${[...set, ...cell("details", from), ...cell("outcome", from + 2)].join(", ")}
-     WHERE seq = $${from + 4}`,
-    [...values, run.seq],
-  );
-}
-
-function columnsOf(cell: Cell | null): [text: string | null, bytes: Uint8Array | null] {
-  return typeof cell === "string" ? [cell, null] : [null, cell];
 }
 
 function threadRow(row: SqlRow): FoundThread {

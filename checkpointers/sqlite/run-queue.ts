@@ -1,35 +1,20 @@
-/** Accepted runs: a thread's are changed in one transaction, together with its lease. */
+/** Accepted runs: found, read and listed. How they change is in turns.ts. */
 
 import {
-  ENDED,
   RUN_COLUMNS,
   SETTLED,
   isBefore,
   runRow,
-  valuesOf,
   type FoundRun,
   type FoundThread,
-  type RunChange,
-  type RunDecision,
   type RunQueueRows,
-  type RunTurn,
-  type RunTurnOptions,
 } from "../steps/run-queue-rows.ts";
 import type { Connection, SqlRow, SqlValue } from "./connection.ts";
-import { insertEvent } from "./events.ts";
-import { moveSchedule } from "./schedules.ts";
-
-const ENDED_LIST = ENDED.map((status) => `'${status}'`).join(", ");
+import { runTurns } from "./turns.ts";
 
 const SETTLED_LIST = SETTLED.map((status) => `'${status}'`).join(", ");
 
 const COLUMNS = ["seq", ...RUN_COLUMNS].join(", ");
-
-const INSERT = `INSERT INTO holdfast_runs (${RUN_COLUMNS.join(", ")}, details, outcome)
-  VALUES (${RUN_COLUMNS.map(() => "?").join(", ")}, ?, ?) ON CONFLICT (run_id) DO NOTHING`;
-
-const UPDATE = `UPDATE holdfast_runs SET ${RUN_COLUMNS.map((column) => `${column} = ?`).join(", ")},
-  details = coalesce(?, details), outcome = coalesce(?, outcome) WHERE seq = ?`;
 
 /** Runs that a worker may take now, or whose worker is gone; nothing that has to wait for another run of its thread. */
 const DUE = `WITH clock (now) AS (SELECT ?)
@@ -53,7 +38,7 @@ const DUE = `WITH clock (now) AS (SELECT ?)
 
 export function runQueueRows(connection: Connection): RunQueueRows {
   return {
-    turn: (options, decide) => turn(connection, options, decide),
+    turn: runTurns(connection),
     due: (graphs, limit) =>
       connection.read(() =>
         connection
@@ -77,14 +62,15 @@ export function runQueueRows(connection: Connection): RunQueueRows {
       ),
     nextAt: (graphs) =>
       connection.read(() => {
-        const row = connection
+        const now = connection.now();
+        const { at } = connection
           .sql(
             `SELECT min(start_at) AS at FROM holdfast_runs
              WHERE status IN ('queued', 'parked', 'interrupted') AND start_at > ?
                AND graph IN (SELECT value FROM json_each(?))`,
           )
-          .get(connection.now(), JSON.stringify(graphs)) as { at: number | null };
-        return row.at;
+          .get(now, JSON.stringify(graphs)) as { at: number | null };
+        return { at, now };
       }),
     stopping: (runIds) =>
       connection.read(() =>
@@ -158,63 +144,6 @@ export function runQueueRows(connection: Connection): RunQueueRows {
       );
     },
   };
-}
-
-/** Nobody else has a turn while this one lasts, so there is nobody to skip. */
-function turn(
-  connection: Connection,
-  { thread, runId, move }: RunTurnOptions,
-  decide: (turn: RunTurn) => RunDecision,
-): Promise<boolean> {
-  return connection.write(() => {
-    const held = connection
-      .sql("SELECT lease_owner, lease_token, lease_expires_at FROM holdfast_threads WHERE key = ?")
-      .get(thread) as SqlRow | undefined;
-    if (held === undefined) return false;
-    if (move !== undefined && !moveSchedule(connection, move)) return false;
-    const runs = connection
-      .sql(
-        `SELECT ${COLUMNS} FROM holdfast_runs
-         WHERE thread_key = ? AND (status NOT IN (${ENDED_LIST}) OR run_id = ?) ORDER BY seq`,
-      )
-      .all(thread, runId ?? "")
-      .map((row) => runRow(row as SqlRow));
-    const { put, events, lease } = decide({
-      now: connection.now(),
-      lease:
-        held["lease_owner"] === null
-          ? undefined
-          : {
-              owner: held["lease_owner"] as string,
-              expiresAt: held["lease_expires_at"] as number,
-            },
-      token: held["lease_token"] as number,
-      runs,
-    });
-    for (const run of put) write(connection, run);
-    for (const event of events) insertEvent(connection, event);
-    if (lease === "released") {
-      connection
-        .sql(
-          "UPDATE holdfast_threads SET lease_owner = NULL, lease_expires_at = NULL WHERE key = ?",
-        )
-        .run(thread);
-    } else if (lease !== undefined) {
-      connection
-        .sql(
-          `UPDATE holdfast_threads
-           SET lease_owner = ?, lease_token = lease_token + 1, lease_expires_at = ? WHERE key = ?`,
-        )
-        .run(lease.owner, lease.expiresAt, thread);
-    }
-    return true;
-  });
-}
-
-function write(connection: Connection, run: RunChange): void {
-  const values = [...valuesOf(run), run.details, run.end];
-  if (run.seq === 0) connection.sql(INSERT).run(...values);
-  else connection.sql(UPDATE).run(...values, run.seq);
 }
 
 function threadRow(row: SqlRow): FoundThread {

@@ -54,7 +54,7 @@ export async function createThreads(
   });
 }
 
-function insertThread(
+export function insertThread(
   connection: Connection,
   key: Uint8Array,
   name: Cell | null,

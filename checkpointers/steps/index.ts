@@ -15,7 +15,7 @@ import { Leases, type LeaseNeeds } from "./leases.ts";
 import type { StepParts } from "./parts.ts";
 import { Pulses } from "./pulses.ts";
 import { RunEvents } from "./run-events.ts";
-import { AcceptedRuns } from "./run-queue.ts";
+import { AcceptedRuns, type RunThreads } from "./run-queue.ts";
 import { Runs } from "./runs.ts";
 import { Schedules } from "./schedules.ts";
 import { States } from "./states.ts";
@@ -39,7 +39,7 @@ export class Steps implements StepStore {
   readonly schedules: Schedules;
   readonly pulses: Pulses;
 
-  constructor(parts: StepParts, needs: LeaseNeeds) {
+  constructor(parts: StepParts, needs: LeaseNeeds & { threads: RunThreads }) {
     this.#parts = parts;
     this.clock = parts.clock;
     this.states = new States(parts);
@@ -51,11 +51,7 @@ export class Steps implements StepStore {
     this.leases = new Leases(parts, needs);
     this.effects = new Effects(parts);
     this.events = new Events(parts);
-    this.queue = new AcceptedRuns(
-      parts,
-      (threadId) => needs.makeThread(threadId),
-      () => this.events.left(true),
-    );
+    this.queue = new AcceptedRuns(parts, needs.threads, () => this.events.left(true));
     this.runEvents = new RunEvents(parts);
     this.schedules = new Schedules(parts);
     this.pulses = new Pulses(parts, this.status);

@@ -1,6 +1,7 @@
 /** The port between accepted runs and a database. */
 
 import type { DueGraph, RunServer, TurnTransaction } from "../../src/run-store.ts";
+import type { NewThread, ThreadRow } from "../thread-rows.ts";
 import type { Cell } from "../encoding/cells.ts";
 import type { EventRow } from "./event-rows.ts";
 import type { ScheduleMoveRow } from "./schedule-rows.ts";
@@ -53,6 +54,30 @@ export interface RunTurnOptions {
   skipBusy: boolean;
   /** Of a schedule, in the same transaction. */
   move: ScheduleMoveRow | undefined;
+  /** The thread's row, made where there is none; without it there is no turn then. */
+  make: MadeThread | undefined;
+  /** A worker takes a run: the turn tells what it needs of it. */
+  takes: boolean;
+}
+
+export interface MadeThread {
+  row: NewThread;
+  now: number;
+  /** It is probably there. */
+  isKnown: boolean;
+}
+
+/** What a worker needs of the run that a turn gave it. */
+export interface TakenRow {
+  details: Cell;
+  end: Cell | null;
+  /** The thread's row, where it has no checkpoint, for certain. */
+  empty: ThreadRow | undefined;
+}
+
+export interface MadeTurn {
+  /** Undefined where no run was taken, or the answer to it was lost. */
+  taken?: TakenRow | undefined;
 }
 
 export interface RunDecision {
@@ -73,18 +98,18 @@ export interface RunQueueRows {
    * Holds the thread's row while `decide` looks at it; what that throws ends the transaction.
    * @param withTurn only where there is a `server`
    * @throws {WithTurnError} caused by what `withTurn` threw
-   * @returns false where the thread has no row, somebody else holds it and it was to be skipped, or the
+   * @returns undefined where the thread has no row, somebody else holds it and it was to be skipped, or the
    *   schedule that was to be moved has another revision
    */
   turn(
     options: RunTurnOptions,
     decide: (turn: RunTurn) => RunDecision,
     withTurn?: WithTurn,
-  ): Promise<boolean>;
+  ): Promise<MadeTurn | undefined>;
   readonly server?: Omit<RunServer, "join">;
   due(graphs: readonly DueGraph[], limit: number): Promise<FoundThread[]>;
   working(): Promise<(FoundThread & { owner: string })[]>;
-  nextAt(graphs: readonly string[]): Promise<number | null>;
+  nextAt(graphs: readonly string[]): Promise<{ at: number | null; now: number }>;
   stopping(runIds: readonly string[]): Promise<string[]>;
   settled(runIds: readonly string[]): Promise<string[]>;
   hasBegun(thread: Uint8Array, run: Uint8Array): Promise<boolean>;

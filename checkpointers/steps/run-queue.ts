@@ -13,12 +13,14 @@ import type {
   RunServer,
   StopRequest,
   StoredRun,
+  TakenRun,
   Turn,
   TurnChange,
   TurnGuest,
   TurnOptions,
   WorkflowState,
 } from "../../src/run-store.ts";
+import type { ThreadRow } from "../thread-rows.ts";
 import { parseCell, type Cell } from "../encoding/cells.ts";
 import { Decoder } from "../encoding/decode.ts";
 import { encode } from "../encoding/encode.ts";
@@ -31,8 +33,10 @@ import type {
   FoundThread,
   RunDecision,
   RunQueueRows,
+  MadeThread,
   RunRow,
   RunTurn,
+  TakenRow,
 } from "./run-queue-rows.ts";
 import { moveRow } from "./schedules.ts";
 import { fromText, threadIdOf, toText } from "./texts.ts";
@@ -40,23 +44,28 @@ import { fromText, threadIdOf, toText } from "./texts.ts";
 const DEFAULT_LIMIT = 100;
 const MAX_ID = 200;
 
+/** What accepted runs need of the saver's threads. */
+export interface RunThreads {
+  /** The thread's row, as it is made where there is none. */
+  made(threadId: string): Promise<MadeThread>;
+  /** A worker has taken it. @param empty its row, where it has no checkpoint */
+  taken(threadId: string, token: number, empty: ThreadRow | undefined): void;
+  /** A worker has left it. */
+  left(threadId: string): void;
+}
+
 export class AcceptedRuns implements RunQueue {
   readonly #parts: StepParts;
-  /** Makes the thread's row, where it has none yet. */
-  readonly #makeThread: (threadId: string) => Promise<void>;
+  readonly #threads: RunThreads;
   readonly #onEnd: () => void;
   readonly #guests = new Set<TurnGuest>();
   readonly server?: RunServer;
 
   /** @param onEnd runs have ended, and their events have left */
-  constructor(
-    parts: StepParts,
-    makeThread: (threadId: string) => Promise<void>,
-    onEnd: () => void,
-  ) {
+  constructor(parts: StepParts, threads: RunThreads, onEnd: () => void) {
     this.#parts = parts;
     this.#onEnd = onEnd;
-    this.#makeThread = makeThread;
+    this.#threads = threads;
     const { server } = parts.dialect.runQueue;
     if (server === undefined) return;
     this.server = {
@@ -71,16 +80,45 @@ export class AcceptedRuns implements RunQueue {
   async turn<Result>(
     threadId: string,
     decide: (turn: Turn) => Decided<Result>,
-    { runId, details, end, skipBusy = false, move }: TurnOptions = {},
+    options: TurnOptions = {},
   ): Promise<Result | undefined> {
+    return (await this.#turn(threadId, decide, options))?.result;
+  }
+
+  async take<Result>(
+    threadId: string,
+    decide: (turn: Turn) => Decided<Result>,
+  ): Promise<{ result: Result; taken: TakenRun | undefined } | undefined> {
+    const made = await this.#turn(threadId, decide, { skipBusy: true, takes: true });
+    if (made?.taken === undefined) return made && { result: made.result, taken: undefined };
+    const { result, token, taken } = made;
+    const { empty, details, end } = taken;
+    this.#threads.taken(threadId, token, empty);
+    return {
+      result,
+      taken: {
+        details: (await this.#open(details, "input")) as RunDetails,
+        end: end === null ? undefined : ((await this.#open(end, "outcome")) as RunEnd),
+        isEmpty: empty !== undefined,
+      },
+    };
+  }
+
+  async #turn<Result>(
+    threadId: string,
+    decide: (turn: Turn) => Decided<Result>,
+    given: TurnOptions & { takes?: boolean },
+  ): Promise<{ result: Result; token: number; taken: TakenRow | undefined } | undefined> {
+    const { runId, details, end, skipBusy = false, move, takes = false } = given;
     const rows = await this.#rows();
     const thread = keyOf(threadId);
     const sealed = {
       details: details === undefined ? null : await this.#seal(details, "input"),
       end: end === undefined ? null : await this.#seal(end, "outcome"),
     };
-    if (details !== undefined) await this.#makeThread(threadId);
-    let result: Result | undefined;
+    let result!: Result;
+    let token = 0;
+    let isLeft = false;
     let change: TurnChange;
     let ends: RunRecord[] = [];
     const seal = await this.#parts.cells.sealer();
@@ -89,11 +127,16 @@ export class AcceptedRuns implements RunQueue {
       runId: runId === undefined ? undefined : toText(checkedId(runId)),
       skipBusy,
       move: move === undefined ? undefined : moveRow(move),
+      make: details === undefined ? undefined : await this.#threads.made(threadId),
+      takes,
     };
     const take = (turn: RunTurn): RunDecision => {
       const runs = turn.runs.map((row) => recordOf(row, threadId));
       const decided = decide({ ...turn, runs });
       ({ result } = decided);
+      isLeft = decided.lease === "released";
+      // Of the lease that it takes.
+      token = turn.token + 1;
       change = { now: turn.now, runs: afterwards(runs, decided.put ?? []) };
       ends = endsOf(runs, decided.put ?? []);
       const put = (decided.put ?? []).map((run) => ({
@@ -117,11 +160,12 @@ export class AcceptedRuns implements RunQueue {
         }
       };
       try {
-        const isTaken = await rows.turn(options, take, guests.size === 0 ? undefined : withTurn);
+        const made = await rows.turn(options, take, guests.size === 0 ? undefined : withTurn);
         // What was decided in vain, before a lock that somebody else had, counts no more.
-        if (!isTaken) return undefined;
+        if (made === undefined) return undefined;
         if (ends.length > 0) this.#onEnd();
-        return result;
+        if (isLeft) this.#threads.left(threadId);
+        return { result, token, taken: made.taken };
       } catch (error) {
         // A turn is more than what others store with it.
         if (!(error instanceof WithTurnError) || failing === undefined) throw error;
@@ -145,9 +189,9 @@ export class AcceptedRuns implements RunQueue {
     );
   }
 
-  async nextAt(graphs: readonly string[]): Promise<number | undefined> {
-    if (graphs.length === 0) return undefined;
-    return (await (await this.#rows()).nextAt(graphs.map(toText))) ?? undefined;
+  async nextAt(graphs: readonly string[]): Promise<{ at: number | undefined; now: number }> {
+    const { at, now } = await (await this.#rows()).nextAt(graphs.map(toText));
+    return { at: at ?? undefined, now };
   }
 
   async stopping(runIds: readonly string[]): Promise<string[]> {

@@ -58,6 +58,8 @@ export interface AttemptOptions {
   saver: DurableSaver;
   run: StoredRun;
   lease: Lease;
+  /** The thread had no checkpoint when the lease was taken. */
+  isEmpty: boolean;
   /** Our clock's time before the lease was asked for. */
   asked: number;
   /** Of the lease, in milliseconds. */
@@ -223,11 +225,12 @@ export class Attempt {
   }
 
   async #drive(run: Run, overdue: AbortSignal): Promise<RunOutcome> {
-    const { run: accepted, saver } = this.#options;
+    const { run: accepted, saver, isEmpty } = this.#options;
     const { threadId, reason } = accepted;
     // Nobody took it before: there is nothing to look for.
-    const hasBegun = accepted.attempt > 1 && (await this.#hasBegun());
-    const level = await readLevel(run.graph, saver, threadId);
+    const hasBegun = accepted.attempt > 1 && !isEmpty && (await this.#hasBegun());
+    const at = { leased: run.config };
+    const level = isEmpty ? undefined : await readLevel(run.graph, saver, threadId, at);
     if (overdue.aborted) return this.#failed(run, overdue.reason as Error);
     // Invariant A1.
     if (!hasBegun || level === undefined) return this.#begin(run, level);
@@ -239,10 +242,10 @@ export class Attempt {
       const failure = await failureOnRecord(run);
       return takeBack(run, failure ?? new Error("What the run did was undone."));
     }
-    const at = await this.#adapt(run, level);
-    if (isFinished(at)) return finish(run, { status: "completed" }, { level: at });
+    const adapted = await this.#adapt(run, level);
+    if (isFinished(adapted)) return finish(run, { status: "completed" }, { level: adapted });
     this.#noteRunning(run);
-    return goOn(run, at, { answers: answersFor(accepted.attempt, at) });
+    return goOn(run, adapted, { answers: answersFor(accepted.attempt, adapted) });
   }
 
   async #begin(run: Run, level: Level | undefined): Promise<RunOutcome> {

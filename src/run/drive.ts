@@ -122,8 +122,8 @@ async function isStored({ saver, threadId }: Run, before: Level | undefined): Pr
   return (await saver.getTuple(config))?.checkpoint.id !== before?.tuple.checkpoint.id;
 }
 
-async function mustRead({ graph, saver, threadId }: Run): Promise<Level> {
-  const level = await readLevel(graph, saver, threadId);
+async function mustRead({ graph, saver, threadId, config }: Run): Promise<Level> {
+  const level = await readLevel(graph, saver, threadId, { leased: config });
   if (level === undefined) throw new NotFoundError(`Thread "${threadId}" is gone.`);
   return level;
 }

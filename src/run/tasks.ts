@@ -20,6 +20,7 @@ import type {
   CheckpointTuple,
 } from "@langchain/langgraph-checkpoint";
 import { withSaver, type RunnableGraph } from "./graph.ts";
+import { withLeaseOf } from "../step-store.ts";
 import { viewOf } from "./view.ts";
 
 export interface Question {
@@ -64,21 +65,25 @@ const NOT_RESULTS: ReadonlySet<string> = new Set([
   "__error_source_node__",
 ]);
 
-/** Undefined for a thread, or a checkpoint, that does not exist. */
+/**
+ * Undefined for a thread, or a checkpoint, that does not exist.
+ * @param at.leased the config of the run that reads where it has got to
+ */
 export async function readLevel(
   graph: RunnableGraph,
   saver: BaseCheckpointSaver,
   threadId: string,
-  at: { checkpointId?: string | undefined; namespace?: string } = {},
+  at: { checkpointId?: string | undefined; namespace?: string; leased?: RunnableConfig } = {},
 ): Promise<Level | undefined> {
   const namespace = at.namespace ?? "";
-  const config: RunnableConfig = {
+  const place: RunnableConfig = {
     configurable: {
       thread_id: threadId,
       checkpoint_ns: namespace,
       ...(at.checkpointId === undefined ? {} : { checkpoint_id: at.checkpointId }),
     },
   };
+  const config = at.leased === undefined ? place : withLeaseOf(place, at.leased);
   const tuple = await saver.getTuple(config);
   if (tuple === undefined) return undefined;
   const view = showing(saver, tuple, namespace);

@@ -414,7 +414,10 @@ export class Runtime {
     const { run, values: left } = await this.#results.settled(runId, options.signal);
     const { threadId, reason, end } = run;
     const at = end?.checkpointId;
-    const configurable = { thread_id: threadId, ...(at === undefined ? {} : { checkpoint_id: at }) };
+    const configurable = {
+      thread_id: threadId,
+      ...(at === undefined ? {} : { checkpoint_id: at }),
+    };
     const values = left ?? (await this.#mustHave(run.graph).getState({ configurable })).values;
     return {
       ...{ runId, threadId, reason },

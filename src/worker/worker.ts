@@ -253,9 +253,7 @@ export class Worker {
     try {
       const run = await this.#shop.queue.read(runId);
       if (run === undefined || isOver(run)) return;
-      // How one that is at work ended was not stored yet.
-      const read = run.status === "running" || run.status === "compensating" ? undefined : run;
-      isTaken = await this.#take(run.threadId, read, settle);
+      isTaken = await this.#take(run.threadId, settle);
     } finally {
       if (!isTaken) settle();
     }
@@ -316,29 +314,23 @@ export class Worker {
   async #rest(heard: Listening): Promise<void> {
     const { queue } = this.#shop;
     const { signal } = this.#closing;
-    const now = await this.#shop.saver.steps.now();
+    const { at = Infinity, now } = await queue.nextAt(this.#graphs);
+    // Without room for it, nothing is gained by being there in time.
     const isLooking = this.#room() > 0 && this.#only === undefined;
-    const next = isLooking ? await queue.nextAt(this.#graphs) : undefined;
-    const pause = Math.min(
-      this.#poll,
-      Math.max(1, Math.min(next ?? Infinity, this.#choresAt) - now),
-    );
+    const next = Math.min(isLooking ? at : Infinity, this.#choresAt);
+    const pause = Math.min(this.#poll, Math.max(1, next - now));
     if (now + pause >= this.#choresAt) this.#lookedAt = -Infinity;
     const woken = anySignal(signal, this.#freed.signal);
     await heard.within(pause, woken).catch(() => undefined);
   }
 
-  /**
-   * @param read one of the thread's runs, as it was a moment ago
-   * @param onLeft it has left the run that it took
-   */
-  async #take(threadId: string, read?: StoredRun, onLeft?: () => void): Promise<boolean> {
+  /** @param onLeft it has left the run that it took */
+  async #take(threadId: string, onLeft?: () => void): Promise<boolean> {
     const { queue, saver } = this.#shop;
     const owner = newOwner();
     const asked = this.#clock.now();
-    const { claimed, dead } = (await queue.turn(
-      threadId,
-      (turn) =>
+    const { result, taken } =
+      (await queue.take(threadId, (turn) =>
         claim(turn, {
           owner,
           graphs: this.#versions,
@@ -347,32 +339,32 @@ export class Worker {
           only: this.#only?.runs,
           isDead,
         }),
-      { skipBusy: true },
-    )) ?? { claimed: undefined, dead: [] };
-    for (const run of dead) await this.#giveUp(run);
+      )) ?? {};
+    for (const run of result?.dead ?? []) await this.#giveUp(run);
+    const claimed = result?.claimed;
     if (claimed === undefined) return false;
-    const { runId, attempt: taken } = claimed.run;
-    const isSame = read?.runId === runId && read.attempt + 1 === taken;
-    const run = isSame ? read : await queue.read(runId);
+    // The answer to the turn may have been lost.
+    const run = taken ?? (await queue.read(claimed.run.runId));
     const hosted = this.#shop.graphs.get(claimed.run.graph);
     if (run === undefined || hosted === undefined) return false;
-    const accepted = { ...claimed.run, seq: run.seq, details: run.details, end: run.end };
+    const accepted = { ...claimed.run, details: run.details, end: run.end };
     const attempt = new Attempt({
       hosted,
       saver,
       run: accepted,
       lease: claimed.lease,
+      isEmpty: taken?.isEmpty === true,
       asked,
       duration: this.#lease,
       stream: this.#streamOf(accepted, claimed.lease),
-      onTasks: this.#onTasks && ((chunk) => this.#onTasks?.(runId, chunk)),
+      onTasks: this.#onTasks && ((chunk) => this.#onTasks?.(accepted.runId, chunk)),
     });
     const ended = this.#attend(attempt, accepted, claimed.lease).finally(() => {
-      this.#active.delete(run.runId);
+      this.#active.delete(accepted.runId);
       onLeft?.();
       this.#freed.abort(new Error("freed"));
     });
-    this.#active.set(run.runId, { attempt, ended });
+    this.#active.set(accepted.runId, { attempt, ended });
     return true;
   }
 

@@ -5,28 +5,50 @@ import pg from "pg";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { PostgresSaver } from "../../../checkpointers/postgres/index.ts";
 import type { HoldfastSaver } from "../../../checkpointers/saver.ts";
-import type { RunRecord } from "../../../src/run-store.ts";
+import type { MultitaskStrategy, RunRecord } from "../../../src/run-store.ts";
 import { ManualClock } from "../../../src/testing/manual-clock.ts";
-import { accept, claim } from "../../../src/turns.ts";
+import { accept, claim, finish, stop, type Accepted } from "../../../src/turns.ts";
 import { createDatabase } from "../../support/databases.ts";
 import { PLACES } from "../../support/places.ts";
 import { withClient } from "../../support/raw-tables.ts";
+import { putOne } from "../../support/small-graphs.ts";
 
-async function acceptOne({ steps }: HoldfastSaver): Promise<void> {
-  await steps.queue.turn(
-    "t",
+function acceptOne(
+  { steps }: HoldfastSaver,
+  run: { runId?: string; threadId?: string; strategy?: MultitaskStrategy } = {},
+): Promise<Accepted | undefined> {
+  const { runId = "r", threadId = "t", strategy = "enqueue" } = run;
+  return steps.queue.turn(
+    threadId,
     (turn) =>
       accept(
         turn,
         {
-          ...{ runId: "r", threadId: "t", graph: "g", priority: 0, attempt: 0, crashes: 0 },
+          ...{ runId, threadId, graph: "g", priority: 0, attempt: 0, crashes: 0 },
           ...{ startAt: undefined, deadlineAt: undefined, stop: undefined, reason: undefined },
           schedule: undefined,
         },
-        "enqueue",
+        strategy,
       ),
-    { runId: "r", details: { input: { some: "input" }, metadata: {}, stepLimit: undefined } },
+    { runId, details: { input: { some: "input" }, metadata: {}, stepLimit: undefined } },
   );
+}
+
+const CLAIM = {
+  ...{ owner: "w", duration: 60_000, maxCrashes: 3, isDead: () => false },
+  graphs: new Map([["g", { fingerprint: "f", pins: false }]]),
+};
+
+/** As a worker does. */
+function takeOne({ steps }: HoldfastSaver, threadId = "t") {
+  return steps.queue.take(threadId, (turn) => claim(turn, CLAIM));
+}
+
+/** @returns the run as it was left */
+function endOne({ steps }: HoldfastSaver, token: number): Promise<RunRecord | undefined> {
+  return steps.queue.turn("t", (turn) => finish(turn, "r", token, { status: "completed" }), {
+    runId: "r",
+  });
 }
 
 /** Counts by the run's priority. */
@@ -84,6 +106,82 @@ describe.each(PLACES)("turns on %s", (_, newPlace) => {
       end: { checkpointId: "c", undone: ["a"] },
       details: { input: { some: "input" } },
     });
+  });
+});
+
+describe.each(PLACES)("a turn after another one, on %s", (_, newPlace) => {
+  it("sees what others did since", async () => {
+    const place = await newPlace();
+    const [one, other] = [place.open(), place.open()];
+    await acceptOne(one);
+    await count(other);
+    expect(await count(one)).toBe(2);
+    expect((await takeOne(other))?.result.claimed?.run).toMatchObject({ runId: "r", priority: 2 });
+    expect((await takeOne(one))?.result.claimed).toMatchObject({ lease: { token: 1 } });
+    expect((await takeOne(one))?.result.claimed?.run.attempt).toBe(1);
+    expect(await endOne(one, 1)).toMatchObject({ status: "completed", priority: 2 });
+  });
+
+  it("refuses nothing that is over by now", async () => {
+    const place = await newPlace();
+    const [one, other] = [place.open(), place.open()];
+    await acceptOne(one);
+    await other.steps.queue.turn("t", (turn) => stop(turn, "r", "cancel", "no"), { runId: "r" });
+    const next = await acceptOne(one, { runId: "next", strategy: "reject" });
+    expect(next).toMatchObject({ isNew: true, isFirst: true });
+  });
+
+  it("takes an id of a run that is over for that run", async () => {
+    const saver = (await newPlace()).open();
+    await acceptOne(saver);
+    await takeOne(saver);
+    await endOne(saver, 1);
+    const again = await acceptOne(saver);
+    expect(again).toMatchObject({ isNew: false, run: { status: "completed" } });
+  });
+
+  it("knows nothing of a thread that was deleted", async () => {
+    const place = await newPlace();
+    const [one, other] = [place.open(), place.open()];
+    await acceptOne(one);
+    await takeOne(one);
+    await other.deleteThread("t");
+    expect(await endOne(one, 1)).toBeUndefined();
+    expect(await acceptOne(one)).toMatchObject({ isNew: true });
+    // The new thread's leases are counted anew.
+    expect((await takeOne(one))?.result.claimed?.lease.token).toBe(1);
+    expect(await one.getTuple({ configurable: { thread_id: "t" } })).toBeUndefined();
+  });
+
+  it("stores no run under an id that another thread's has", async () => {
+    const saver = (await newPlace()).open();
+    await acceptOne(saver);
+    await acceptOne(saver, { runId: "of another", threadId: "u" });
+    await acceptOne(saver, { threadId: "u" });
+    await acceptOne(saver, { threadId: "v" });
+    expect(await saver.steps.queue.read("r")).toMatchObject({ threadId: "t" });
+    expect(await saver.steps.queue.list({ threadId: "v" })).toEqual([]);
+    expect((await takeOne(saver, "u"))?.result.claimed?.run.runId).toBe("of another");
+    expect((await takeOne(saver, "v"))?.result.claimed).toBeUndefined();
+  });
+
+  it("tells who takes a run what it was given, and whether its thread is empty", async () => {
+    const place = await newPlace();
+    const [one, other] = [place.open(), place.open()];
+    const details = { input: { some: "input" }, metadata: {} };
+    for (const worker of [one, other]) {
+      const threadId = worker === one ? "t" : "u";
+      await acceptOne(one, { runId: threadId, threadId });
+      const { taken } = (await takeOne(worker, threadId)) ?? {};
+      expect(taken).toMatchObject({ isEmpty: true, end: undefined, details });
+    }
+    await putOne(other, "full", { value: 1 });
+    await other.copyThread("full", "copy");
+    for (const threadId of ["full", "copy"]) {
+      await acceptOne(one, { runId: threadId, threadId });
+      const { taken } = (await takeOne(one, threadId)) ?? {};
+      expect(taken).toMatchObject({ isEmpty: false, details });
+    }
   });
 });
 
@@ -192,5 +290,13 @@ describe("a turn whose connection breaks", () => {
       expect(plan).toEqual([]);
     }
     expect(await saver.steps.leases.read("t")).toMatchObject({ token: 3, owner: "owner 3" });
+    // What accepts a run on a new thread, and what takes it.
+    plan.push(side, side);
+    const accepted = await acceptOne(saver, { runId: "s", threadId: "u" });
+    expect(accepted).toMatchObject({ isNew: true, run: { runId: "s" } });
+    expect((await takeOne(saver, "u"))?.result.claimed?.lease).toMatchObject({ token: 1 });
+    expect(plan).toEqual([]);
+    const runs = await saver.steps.queue.list({ threadId: "u" });
+    expect(runs).toMatchObject([{ runId: "s", status: "running", attempt: 1 }]);
   });
 });
