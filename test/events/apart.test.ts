@@ -169,9 +169,9 @@ describe.each(PLACES)("events on %s", (placeName, newPlace) => {
     onTestFinished(() => desk.end());
     await desk.on("e", "g", { input });
     const begun = clock.now();
-    await desk.work([]);
+    await desk.sweeper.work([]);
     await clock.advance(60_001);
-    await desk.work([]);
+    await desk.sweeper.work([]);
     const store = saver.steps.events;
     await desk.emit("e", 1, {});
     await store.delivered((await store.undelivered(10)).map(({ seq }) => seq));

@@ -81,6 +81,7 @@ async function resume(
   const given = { ...known?.details.configurable, ...configurable };
   const graph = await cli.openGraph(source, saver, { configurable: given });
   const place = { graph, saver, threadId };
+  if (options.checkpoint !== undefined) await mustBeOurs(cli, saver, threadId);
   const beginning =
     options.checkpoint === undefined
       ? { checkpointId: undefined }
@@ -88,7 +89,6 @@ async function resume(
   if ("outcome" in beginning) return ended(cli, graph, threadId, beginning.outcome);
   const { checkpointId } = beginning;
   if (open !== undefined && !open.isAttended) {
-    if (checkpointId !== undefined) await mustBeOurs(cli, saver, threadId);
     return handOver(cli, open.run, { graph, level: await mustRead(place), saver }, say);
   }
   // Whoever has the thread is not disturbed.
