@@ -219,7 +219,7 @@ async function quickWrite(
   const [row] = await connection.query(
     `WITH ${parts.join(", ")}
      SELECT coalesce(${given(connection.givenNow, "bigint")}, ${NOW}) AS now
-       ${isTaking ? `, taken.*, ${isEmpty(connection, "taken")} AS is_empty` : ""}
+       ${isTaking ? `, taken.*, ${isEmpty(connection, "taken")} AS is_empty` : held.isThere ? ", taken.lease_expires_at" : ""}
        ${run === undefined ? "FROM taken" : ", written.* FROM taken LEFT JOIN written ON true"}`,
     values,
   );
@@ -231,7 +231,7 @@ async function quickWrite(
   if (run === undefined || seq !== null) {
     lastTurns.remember(thread, {
       ...{ isThere: true, turn: mine, now: Math.max(now, held.now) },
-      ...leaseAfter(held, lease),
+      ...leaseAfter(held, lease, row["lease_expires_at"] as number | null | undefined),
       runs: run === undefined ? held.runs : withRun(held.runs, run, seq),
     });
   }
@@ -261,13 +261,15 @@ function takenRow(row: SqlRow): TakenRow {
   };
 }
 
+/** @param until of one that was taken */
 function leaseAfter(
   { owner, expiresAt, token }: Held,
   lease: RunDecision["lease"],
+  until: number | null = null,
 ): Pick<Held, "owner" | "expiresAt" | "token"> {
   if (lease === undefined) return { owner, expiresAt, token };
   if (lease === "released") return { owner: null, expiresAt: null, token };
-  return { ...lease, token: token + 1 };
+  return { owner: lease.owner, expiresAt: until, token: token + 1 };
 }
 
 function withRun(runs: readonly RunRow[], changed: RunChange, seq: number | null): RunRow[] {
@@ -330,12 +332,13 @@ function taking(
   else if (isTaken) {
     set.push(
       `lease_owner = ${given(lease.owner, "text")}`,
-      `lease_expires_at = ${given(lease.expiresAt, "bigint")}`,
+      // By the server's own time: by a guess, which is a moment early, it would end before its holder's does.
+      `lease_expires_at = coalesce(${given(connection.givenNow, "bigint")}, ${NOW}) + ${given(lease.expiresAt - held.now, "bigint")}`,
       "lease_token = lease_token + 1",
     );
   }
   return `UPDATE ${threads} SET ${set.join(", ")}
-    WHERE ${seen.join(" AND ")} RETURNING ${THREAD.join(", ")}`;
+    WHERE ${seen.join(" AND ")} RETURNING ${[...THREAD, "lease_expires_at"].join(", ")}`;
 }
 
 /** The statement that stores a run, if its turn is taken. */

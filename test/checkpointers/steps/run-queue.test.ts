@@ -165,6 +165,26 @@ describe.each(PLACES)("a turn after another one, on %s", (_, newPlace) => {
     expect((await takeOne(saver, "v"))?.result.claimed).toBeUndefined();
   });
 
+  it("takes a lease that lasts as long as its holder thinks, however late answers are heard", async () => {
+    const place = await newPlace();
+    const saver = place.open();
+    await acceptOne(saver, { runId: "first", threadId: "first" });
+    // Whoever is this busy hears what the time was, not what it is.
+    const busy = setInterval(() => {
+      const until = performance.now() + 40;
+      while (performance.now() < until);
+    }, 0);
+    onTestFinished(() => clearInterval(busy));
+    for (let i = 0; i < 10; i += 1) {
+      const threadId = `t${i}`;
+      await acceptOne(saver, { runId: threadId, threadId });
+      const asked = Date.now();
+      await takeOne(saver, threadId);
+      const lease = await saver.steps.leases.read(threadId);
+      expect(lease?.expiresAt).toBeGreaterThanOrEqual(asked + CLAIM.duration);
+    }
+  });
+
   it("tells who takes a run what it was given, and whether its thread is empty", async () => {
     const place = await newPlace();
     const [one, other] = [place.open(), place.open()];
