@@ -94,7 +94,7 @@ export interface SaverOptions {
   /**
    * What becomes of a plain `graph.invoke`, or `updateState`, that would write to a thread while a runtime,
    * `runToEnd` or the command line runs it: "refuse" (default) with a {@link ThreadBusyError}, or "allow",
-   * as LangGraph does.
+   * as LangGraph does. The same for all processes.
    */
   unleasedWrites?: "refuse" | "allow";
   /** For tests. */
@@ -351,7 +351,7 @@ export abstract class HoldfastSaver extends BaseCheckpointSaver implements Threa
         base,
       });
     });
-    state.tip.wrote();
+    state.tip.wrote(keyOf(checkpointId));
     const operation = new WritesOperation(
       {
         state,

@@ -56,10 +56,11 @@ export class Tip {
     );
   }
 
-  /** A task's writes are about to be stored. */
-  wrote(): void {
-    if (typeof this.#known === "object") this.#known.put = undefined;
-    else this.#known = "nothing";
+  /** A task's writes are about to be stored; perhaps before their checkpoint is, which is known less then. */
+  wrote(id: Uint8Array): void {
+    if (typeof this.#known === "object" && Buffer.compare(this.#known.id, id) === 0) {
+      this.#known.put = undefined;
+    } else this.#known = "nothing";
   }
 
   forget(): void {

@@ -6,7 +6,7 @@ import type { Connection, SqlRow } from "./connection.ts";
 export function leaseRows(connection: Connection): LeaseRows {
   return {
     take: (thread, claim) => take(connection, thread, claim),
-    extend: (thread, token, expiresAt) => extend(connection, thread, token, expiresAt),
+    extend: (thread, token, times) => extend(connection, thread, token, times),
     giveBack: (thread, token) => giveBack(connection, thread, token),
     read: (thread) => readLease(connection, thread),
     tokenOf: (thread) => readToken(connection, thread),
@@ -35,12 +35,13 @@ async function extend(
   connection: Connection,
   thread: Uint8Array,
   token: number,
-  expiresAt: number,
+  { now, expiresAt }: { now: number; expiresAt: number },
 ): Promise<boolean> {
   const rows = await connection.query(
     `UPDATE ${connection.name("threads")} SET lease_expires_at = $3
-     WHERE key = $1 AND lease_token = $2 AND lease_owner IS NOT NULL RETURNING id`,
-    [thread, token, expiresAt],
+     WHERE key = $1 AND lease_token = $2 AND lease_owner IS NOT NULL AND lease_expires_at > $4
+     RETURNING id`,
+    [thread, token, expiresAt, now],
   );
   return rows.length > 0;
 }

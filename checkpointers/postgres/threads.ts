@@ -40,6 +40,10 @@ export function findThread(
   return findThreadRow(connection, key);
 }
 
+/**
+ * Tokens of leases begin at the instant: those of an earlier thread with the same id, which was deleted
+ * while it was run, are none of this one's.
+ */
 export async function createThreads(
   connection: Connection,
   threads: readonly NewThread[],
@@ -47,8 +51,8 @@ export async function createThreads(
 ): Promise<ThreadRow[]> {
   const rows = await connection.query(
     `WITH made AS (
-       INSERT INTO ${connection.name("threads")} (key, name, name_bytes, hash_key, created_at, updated_at)
-       SELECT w.*, $5::bigint, $5::bigint
+       INSERT INTO ${connection.name("threads")} (key, name, name_bytes, hash_key, created_at, updated_at, lease_token)
+       SELECT w.*, $5::bigint, $5::bigint, $5::bigint
        FROM unnest($1::bytea[], $2::text[], $3::bytea[], $4::bytea[]) AS w (key, name, name_bytes, hash_key)
        WHERE NOT EXISTS (SELECT FROM ${connection.name("threads")} t WHERE t.key = w.key)
        ORDER BY w.key ON CONFLICT DO NOTHING
@@ -80,8 +84,8 @@ function hex(key: Uint8Array): string {
 }
 
 function insertThreadText(connection: Connection): string {
-  return `INSERT INTO ${connection.name("threads")} (key, name, name_bytes, hash_key, created_at, updated_at)
-     VALUES ($1, $2, $3, $4, $5::bigint, $5::bigint) ON CONFLICT DO NOTHING
+  return `INSERT INTO ${connection.name("threads")} (key, name, name_bytes, hash_key, created_at, updated_at, lease_token)
+     VALUES ($1, $2, $3, $4, $5::bigint, $5::bigint, $5::bigint) ON CONFLICT DO NOTHING
      RETURNING id, pg_current_xact_id()::text AS transaction`;
 }
 

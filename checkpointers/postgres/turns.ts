@@ -137,6 +137,8 @@ async function guessedTurn(
   const last = lastTurns.get(thread) ?? (make?.isKnown === false ? NEW : undefined);
   const now = connection.givenNow ?? time.now();
   if (last === undefined || now === undefined) return undefined;
+  // Whether its holder has renewed it is not remembered.
+  if (quick.takes && last.owner !== null) return undefined;
   const held = { ...last, now: Math.max(last.now, now) };
   let decision: RunDecision;
   try {
@@ -206,7 +208,7 @@ async function quickWrite(
   const taken =
     held.isThere || make === undefined
       ? taking(connection, quick, held, { run, lease }, given)
-      : making(connection, quick, make, given);
+      : making(connection, quick, make, held, given);
   const parts = [
     `taken AS (${taken})`,
     ...(run === undefined
@@ -232,6 +234,8 @@ async function quickWrite(
     lastTurns.remember(thread, {
       ...{ isThere: true, turn: mine, now: Math.max(now, held.now) },
       ...leaseAfter(held, lease, row["lease_expires_at"] as number | null | undefined),
+      // A new thread's tokens begin there.
+      ...(!held.isThere && make !== undefined && { token: make.now }),
       runs: run === undefined ? held.runs : withRun(held.runs, run, seq),
     });
   }
@@ -278,21 +282,27 @@ function withRun(runs: readonly RunRow[], changed: RunChange, seq: number | null
   return [...others, { ...run, seq: seq ?? run.seq }].toSorted((a, b) => a.seq - b.seq);
 }
 
+/** The time that was guessed is not ahead of the server's. */
+function hasCome(connection: Connection, { now }: Held, given: Given): string {
+  return `coalesce(${given(connection.givenNow, "bigint")}, ${NOW}) >= ${given(now, "bigint")}`;
+}
+
 /** The statement that makes the thread, if there is none, and nothing of an earlier one with its id. */
 function making(
   connection: Connection,
   { thread, mine }: QuickTurn,
   { row: { name, hashKey }, now }: MadeThread,
+  held: Held,
   given: Given,
 ): string {
   const threads = connection.name("threads");
   const key = given(thread, "bytea");
   const [text, bytes] = columnsOf(name);
   const at = given(now, "bigint");
-  return `INSERT INTO ${threads} (key, name, name_bytes, hash_key, created_at, updated_at, turn)
-    SELECT ${key}, ${given(text, "text")}, ${given(bytes, "bytea")}, ${given(hashKey, "bytea")}, ${at}, ${at},
+  return `INSERT INTO ${threads} (key, name, name_bytes, hash_key, created_at, updated_at, lease_token, turn)
+    SELECT ${key}, ${given(text, "text")}, ${given(bytes, "bytea")}, ${given(hashKey, "bytea")}, ${at}, ${at}, ${at},
       ${given(mine, "text")}
-    WHERE NOT EXISTS (SELECT 1 FROM ${threads} WHERE key = ${key})
+    WHERE ${hasCome(connection, held, given)} AND NOT EXISTS (SELECT 1 FROM ${threads} WHERE key = ${key})
       AND NOT EXISTS (SELECT 1 FROM ${connection.name("runs")} WHERE thread_key = ${key})
     ON CONFLICT DO NOTHING RETURNING id`;
 }
@@ -300,7 +310,7 @@ function making(
 /** The statement that takes the turn, if the thread is as it is thought to be. */
 function taking(
   connection: Connection,
-  { thread, skipBusy, mine, isGuess }: QuickTurn,
+  { thread, skipBusy, takes, mine, isGuess }: QuickTurn,
   held: Held,
   { run, lease }: { run: RunChange | undefined; lease: RunDecision["lease"] },
   given: Given,
@@ -318,8 +328,9 @@ function taking(
     was("turn", held.turn, "text"),
     was("lease_token", held.token, "bigint"),
     was("lease_owner", held.owner, "text"),
-    // Who takes the thread must not do so from one who has just renewed.
-    ...(isTaken ? [was("lease_expires_at", held.expiresAt, "bigint")] : []),
+    // Who takes the thread, or says that its holder is gone, must not do so to one who has just renewed.
+    ...(isTaken || takes ? [was("lease_expires_at", held.expiresAt, "bigint")] : []),
+    ...(isGuess === true ? [hasCome(connection, held, given)] : []),
     // One that has ended is not remembered.
     ...(isGuess === true && run?.seq === 0
       ? [

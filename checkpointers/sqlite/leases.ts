@@ -6,7 +6,7 @@ import type { Connection, SqlRow } from "./connection.ts";
 export function leaseRows(connection: Connection): LeaseRows {
   return {
     take: (thread, claim) => take(connection, thread, claim),
-    extend: (thread, token, expiresAt) => extend(connection, thread, token, expiresAt),
+    extend: (thread, token, times) => extend(connection, thread, token, times),
     giveBack: (thread, token) => giveBack(connection, thread, token),
     read: (thread) => connection.read(() => readLease(connection, thread)),
     tokenOf: (thread) => connection.read(() => readToken(connection, thread)),
@@ -34,15 +34,15 @@ function extend(
   connection: Connection,
   thread: Uint8Array,
   token: number,
-  expiresAt: number,
+  { now, expiresAt }: { now: number; expiresAt: number },
 ): Promise<boolean> {
   return connection.write(() => {
     const { changes } = connection
       .sql(
         `UPDATE holdfast_threads SET lease_expires_at = ?
-         WHERE key = ? AND lease_token = ? AND lease_owner IS NOT NULL`,
+         WHERE key = ? AND lease_token = ? AND lease_owner IS NOT NULL AND lease_expires_at > ?`,
       )
-      .run(expiresAt, thread, token);
+      .run(expiresAt, thread, token, now);
     return Number(changes) > 0;
   });
 }

@@ -54,6 +54,10 @@ export async function createThreads(
   });
 }
 
+/**
+ * Tokens of leases begin at the instant: those of an earlier thread with the same id, which was deleted
+ * while it was run, are none of this one's.
+ */
 export function insertThread(
   connection: Connection,
   key: Uint8Array,
@@ -63,10 +67,10 @@ export function insertThread(
 ): boolean {
   const { changes } = connection
     .sql(
-      `INSERT INTO holdfast_threads (key, name, hash_key, created_at, updated_at)
-       VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+      `INSERT INTO holdfast_threads (key, name, hash_key, created_at, updated_at, lease_token)
+       VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
     )
-    .run(key, name, hashKey, now, now);
+    .run(key, name, hashKey, now, now, now);
   return Number(changes) > 0;
 }
 

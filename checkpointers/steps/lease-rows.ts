@@ -22,8 +22,12 @@ export interface LeaseRows {
    * @returns the lease as it stands afterwards, whoever has it; undefined where the thread is gone
    */
   take(thread: Uint8Array, claim: LeaseClaim): Promise<LeaseRow | undefined>;
-  /** @returns false where that token is not the newest, or was given back */
-  extend(thread: Uint8Array, token: number, expiresAt: number): Promise<boolean>;
+  /** @returns false where that token is not the newest, was given back, or had expired at `now` */
+  extend(
+    thread: Uint8Array,
+    token: number,
+    times: { now: number; expiresAt: number },
+  ): Promise<boolean>;
   giveBack(thread: Uint8Array, token: number): Promise<void>;
   read(thread: Uint8Array): Promise<LeaseRow | undefined>;
   /** The newest token, also of a lease that was given back; undefined where the thread is gone. */

@@ -47,8 +47,9 @@ export class Leases implements LeaseStore {
     await this.#parts.ready();
     const { dialect } = this.#parts;
     const { threadId, token } = lease;
-    const expiresAt = (await dialect.now()) + duration;
-    if (!(await dialect.leases.extend(keyOf(threadId), token, expiresAt))) {
+    const now = await dialect.now();
+    const expiresAt = now + duration;
+    if (!(await dialect.leases.extend(keyOf(threadId), token, { now, expiresAt }))) {
       throw new LeaseLostError(threadId, token);
     }
     return { ...lease, expiresAt };

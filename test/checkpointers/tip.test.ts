@@ -47,10 +47,18 @@ describe("the tip of a thread", () => {
   it("is read again once a task has written to it", () => {
     const tip = begun();
     tip.put(put("a", undefined));
-    tip.wrote();
+    tip.wrote(keyOf("a"));
     expect(tip.found(7)).toBeUndefined();
     tip.put(put("b", "a"));
     expect(tip.found(7)).toEqual({ found: found("b") });
+  });
+
+  it("is unknown after a write that came before its checkpoint", () => {
+    const tip = begun();
+    tip.put(put("a", undefined));
+    tip.wrote(keyOf("b"));
+    tip.put(put("b", "a"));
+    expect(tip.found(7)).toBeUndefined();
   });
 
   it("goes on from one that was read", () => {

@@ -93,6 +93,35 @@ describe.each(PLACES)("a run that is attended, on %s", (_, newPlace) => {
     expect(kept).toEqual(["run.started", "updates", "updates", "run.ended"]);
   });
 
+  it("is not given up by its own worker, which looks at it again and again", async () => {
+    const gate = Promise.withResolvers<void>();
+    const graph = new StateGraph(State)
+      .addNode("wait", async () => {
+        await gate.promise;
+        return { log: ["waited"] };
+      })
+      .addEdge(START, "wait")
+      .compile();
+    const saver = (await newPlace()).open();
+    const runtime = createRuntime({ saver, graphs: { graph }, worker: false });
+    onTestFinished(() => runtime.close());
+    await runtime.start("graph", {}, { runId: "r", threadId: "t" });
+    const runs = [{ runId: "r", threadId: "t" }];
+    const worker = { runs, maxCrashes: 0, leaseDuration: 600, pollInterval: 20 };
+    await runtime.worker(worker).start();
+    // Long after the lease would have ended that was taken first.
+    const renewals = new Set<number>();
+    const renewed = async (): Promise<number> => {
+      const lease = await saver.steps.leases.read("t");
+      if (lease !== undefined) renewals.add(lease.expiresAt);
+      return renewals.size;
+    };
+    await expect.poll(renewed, { timeout: 20_000, interval: 10 }).toBeGreaterThan(5);
+    expect(await runtime.run("r")).toMatchObject({ status: "running", crashes: 0 });
+    gate.resolve();
+    expect(await runtime.result("r")).toMatchObject({ status: "completed" });
+  });
+
   it("keeps what it did where it is not to be taken back, and goes on behind it", async () => {
     const { runtime, world, switches } = await shop();
     await runtime.worker({ pollInterval: 20 }).start();

@@ -47,6 +47,15 @@ describe.each(PLACES)("a lease on %s", (_, newPlace) => {
     expect(lease.expiresAt).toBe(clock.now() + 1_000);
   });
 
+  it("that has expired is not renewed, whoever has not taken it", async () => {
+    const place = await newPlace();
+    const clock = new ManualClock();
+    const leases = leasesOf(place, clock);
+    const lease = await leases.acquire("t", "a", 1_000);
+    await clock.advance(1_000);
+    await expect(leases.renew(lease, 1_000)).rejects.toMatchObject({ code: "LEASE_LOST" });
+  });
+
   it("of a process of this machine that is dead is free at once", async () => {
     const place = await newPlace();
     const leases = leasesOf(place, new ManualClock());

@@ -2,11 +2,12 @@
 
 import fc from "fast-check";
 import pg from "pg";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { PostgresSaver } from "../../../checkpointers/postgres/index.ts";
 import type { HoldfastSaver } from "../../../checkpointers/saver.ts";
 import type { MultitaskStrategy, RunRecord } from "../../../src/run-store.ts";
 import { ManualClock } from "../../../src/testing/manual-clock.ts";
+import { LEASE_TOKEN_KEY } from "../../../src/step-store.ts";
 import { accept, claim, finish, stop, type Accepted } from "../../../src/turns.ts";
 import { createDatabase } from "../../support/databases.ts";
 import { PLACES } from "../../support/places.ts";
@@ -45,10 +46,18 @@ function takeOne({ steps }: HoldfastSaver, threadId = "t") {
 }
 
 /** @returns the run as it was left */
-function endOne({ steps }: HoldfastSaver, token: number): Promise<RunRecord | undefined> {
+function endOne(
+  { steps }: HoldfastSaver,
+  token: number | undefined = 0,
+): Promise<RunRecord | undefined> {
   return steps.queue.turn("t", (turn) => finish(turn, "r", token, { status: "completed" }), {
     runId: "r",
   });
+}
+
+/** Of the thread's newest lease. */
+async function tokenOf({ steps }: HoldfastSaver): Promise<number> {
+  return (await steps.queue.turn("t", ({ token }) => ({ result: token }))) ?? 0;
 }
 
 /** Counts by the run's priority. */
@@ -70,6 +79,7 @@ describe.each(PLACES)("turns on %s", (_, newPlace) => {
     const place = await newPlace();
     const [one, other] = [place.open(), place.open()];
     await acceptOne(one);
+    const first = await tokenOf(one);
     const counts = await Promise.all(
       Array.from({ length: 40 }, (__, i) =>
         count(i % 2 === 0 ? one : other, i % 3 === 0 ? "taken" : undefined),
@@ -82,7 +92,7 @@ describe.each(PLACES)("turns on %s", (_, newPlace) => {
       priority: 40,
       details: { input: { some: "input" } },
     });
-    expect(await one.steps.leases.read("t")).toMatchObject({ token: 14 });
+    expect(await tokenOf(one)).toBe(first + 14);
   });
 
   it("change nothing where the decision throws, and store what a run left", async () => {
@@ -109,7 +119,7 @@ describe.each(PLACES)("turns on %s", (_, newPlace) => {
   });
 });
 
-describe.each(PLACES)("a turn after another one, on %s", (_, newPlace) => {
+describe.each(PLACES)("a turn after another one, on %s", (placeName, newPlace) => {
   it("sees what others did since", async () => {
     const place = await newPlace();
     const [one, other] = [place.open(), place.open()];
@@ -117,9 +127,13 @@ describe.each(PLACES)("a turn after another one, on %s", (_, newPlace) => {
     await count(other);
     expect(await count(one)).toBe(2);
     expect((await takeOne(other))?.result.claimed?.run).toMatchObject({ runId: "r", priority: 2 });
-    expect((await takeOne(one))?.result.claimed).toMatchObject({ lease: { token: 1 } });
-    expect((await takeOne(one))?.result.claimed?.run.attempt).toBe(1);
-    expect(await endOne(one, 1)).toMatchObject({ status: "completed", priority: 2 });
+    // Its lost answers come again.
+    const again = (await takeOne(one))?.result.claimed;
+    expect(again?.run.attempt).toBe(1);
+    expect(await endOne(one, again?.lease.token)).toMatchObject({
+      status: "completed",
+      priority: 2,
+    });
   });
 
   it("refuses nothing that is over by now", async () => {
@@ -134,8 +148,8 @@ describe.each(PLACES)("a turn after another one, on %s", (_, newPlace) => {
   it("takes an id of a run that is over for that run", async () => {
     const saver = (await newPlace()).open();
     await acceptOne(saver);
-    await takeOne(saver);
-    await endOne(saver, 1);
+    const taken = await takeOne(saver);
+    await endOne(saver, taken?.result.claimed?.lease.token);
     const again = await acceptOne(saver);
     expect(again).toMatchObject({ isNew: false, run: { status: "completed" } });
   });
@@ -144,13 +158,33 @@ describe.each(PLACES)("a turn after another one, on %s", (_, newPlace) => {
     const place = await newPlace();
     const [one, other] = [place.open(), place.open()];
     await acceptOne(one);
-    await takeOne(one);
+    const lost = (await takeOne(one))?.result.claimed?.lease;
     await other.deleteThread("t");
-    expect(await endOne(one, 1)).toBeUndefined();
+    expect(await endOne(one, lost?.token)).toBeUndefined();
     expect(await acceptOne(one)).toMatchObject({ isNew: true });
-    // The new thread's leases are counted anew.
-    expect((await takeOne(one))?.result.claimed?.lease.token).toBe(1);
+    await takeOne(one);
     expect(await one.getTuple({ configurable: { thread_id: "t" } })).toBeUndefined();
+  });
+
+  it("is not of a worker of an earlier thread with the same id", async () => {
+    const place = await newPlace();
+    const clock = new ManualClock();
+    const [one, other] = [place.open({ clock }), place.open({ clock })];
+    await acceptOne(one);
+    const lost = (await takeOne(one))?.result.claimed?.lease;
+    if (lost === undefined) throw new Error("The run was not taken.");
+    const leased = { thread_id: "t", checkpoint_ns: "", [LEASE_TOKEN_KEY]: lost.token };
+    const parent = await putOne(one, "t", { n: 1 }, { configurable: leased });
+    await other.deleteThread("t");
+    await clock.advance(1);
+    await acceptOne(other);
+    await takeOne(other);
+    const stray = { configurable: { ...parent.configurable, ...leased } };
+    await expect(putOne(one, "t", { n: 2 }, stray)).rejects.toMatchObject({ code: "LEASE_LOST" });
+    await expect(one.steps.leases.renew(lost, 1_000)).rejects.toMatchObject({ code: "LEASE_LOST" });
+    expect(await endOne(one, lost.token)).toBeUndefined();
+    expect(await other.getTuple({ configurable: { thread_id: "t" } })).toBeUndefined();
+    expect(await other.steps.queue.list()).toMatchObject([{ status: "running" }]);
   });
 
   it("stores no run under an id that another thread's has", async () => {
@@ -163,6 +197,22 @@ describe.each(PLACES)("a turn after another one, on %s", (_, newPlace) => {
     expect(await saver.steps.queue.list({ threadId: "v" })).toEqual([]);
     expect((await takeOne(saver, "u"))?.result.claimed?.run.runId).toBe("of another");
     expect((await takeOne(saver, "v"))?.result.claimed).toBeUndefined();
+  });
+
+  it("goes by no time that is not there yet", async () => {
+    const saver = (await newPlace()).open();
+    await acceptOne(saver, { runId: "first", threadId: "first" });
+    // As when a server with another clock takes over.
+    const [now, wall] = [performance.now.bind(performance), Date.now.bind(Date)];
+    const spies = [
+      vi.spyOn(performance, "now").mockImplementation(() => now() + 20_000),
+      vi.spyOn(Date, "now").mockImplementation(() => wall() + 20_000),
+    ];
+    onTestFinished(() => spies.forEach((spy) => spy.mockRestore()));
+    await acceptOne(saver);
+    spies.forEach((spy) => spy.mockRestore());
+    const [run] = await saver.steps.queue.list({ threadId: "t" });
+    expect(run?.startAt).toBeLessThanOrEqual(Date.now() + (placeName === "SQLite" ? 20_000 : 0));
   });
 
   it("takes a lease that lasts as long as its holder thinks, however late answers are heard", async () => {
@@ -304,17 +354,19 @@ describe("a turn whose connection breaks", () => {
     const saver = new PostgresSaver(pool);
     onTestFinished(() => saver.end());
     await acceptOne(saver);
+    const first = await tokenOf(saver);
     for (let i = 1; i <= 3; i += 1) {
       plan.push(side);
       expect(await count(saver, "taken")).toBe(i);
       expect(plan).toEqual([]);
     }
-    expect(await saver.steps.leases.read("t")).toMatchObject({ token: 3, owner: "owner 3" });
+    expect(await saver.steps.leases.read("t")).toMatchObject({ owner: "owner 3" });
+    expect(await tokenOf(saver)).toBe(first + 3);
     // What accepts a run on a new thread, and what takes it.
     plan.push(side, side);
     const accepted = await acceptOne(saver, { runId: "s", threadId: "u" });
     expect(accepted).toMatchObject({ isNew: true, run: { runId: "s" } });
-    expect((await takeOne(saver, "u"))?.result.claimed?.lease).toMatchObject({ token: 1 });
+    expect((await takeOne(saver, "u"))?.result.claimed?.lease).toMatchObject({ threadId: "u" });
     expect(plan).toEqual([]);
     const runs = await saver.steps.queue.list({ threadId: "u" });
     expect(runs).toMatchObject([{ runId: "s", status: "running", attempt: 1 }]);
