@@ -10,6 +10,8 @@ export default defineConfig({
   test: {
     ...base.test,
     include: ["test/chaos/**/*.test.ts"],
+    // The README's promises name tests of all of the suite.
+    reporters: ["default", "./test/support/reporter.ts"],
     env: { CHAOS_RUNS: "5000" },
     maxWorkers: 1,
   },

@@ -7,6 +7,8 @@ export default defineConfig({
   test: {
     ...base.test,
     include: ["test/crash/**/*.test.ts"],
+    // The README's promises name tests of all of the suite.
+    reporters: ["default", "./test/support/reporter.ts"],
     env: { CRASH_POINTS: "all" },
     testTimeout: 3_600_000,
     // Each matrix uses all processors itself.
