@@ -10,7 +10,7 @@ import type { Answer, Say } from "../go-on.ts";
 import type { Graph } from "../graph.ts";
 import { acceptedRun, failedRun, giveWay, goOnHere, handOver, mustBeOurs } from "../hand-over.ts";
 import { parseCount, readJson, readObject } from "../input.ts";
-import { findThread } from "../lookup.ts";
+import { findThreadOfRuns } from "../lookup.ts";
 import { report } from "../report.ts";
 
 export interface ResumeOptions {
@@ -72,9 +72,7 @@ async function resume(
     answer: await readAnswer(cli, options),
   };
   const saver = await cli.saver();
-  // Its run may have been left before anything of the thread was stored.
-  const isOpen = thread !== "" && (await acceptedRun(saver, thread)) !== undefined;
-  const threadId = isOpen ? thread : await findThread(saver, thread);
+  const threadId = await findThreadOfRuns(saver, thread);
   const source = await cli.graphOf(threadId, asked, saver);
   const open = await acceptedRun(saver, threadId);
   const known = open?.run ?? (await failedRun(saver, threadId));
